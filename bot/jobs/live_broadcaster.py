@@ -127,9 +127,9 @@ class LiveBroadcaster:
             outcomes = await asyncio.gather(*(self._on_channel(call, name, waiting) for name, waiting in groups.items()))
             sent, failed = sum(outcome[0] for outcome in outcomes), sum(outcome[1] for outcome in outcomes)
             await self._write(lambda session: live_broadcast.finish_call(session, call, self._clock(), people, sent, people - sent))
-            log.info("called out", contest=call.contest_id, n=call.n, what=call.what, people=people, sent=sent, failed=failed)
+            log.info("called out", contest=call.contest_id, n=call.n, what=call.kind, people=people, sent=sent, failed=failed)
         except Exception:
-            log.exception("call failed", contest=call.contest_id, n=call.n, what=call.what)
+            log.exception("call failed", contest=call.contest_id, n=call.n, what=call.kind)
 
     async def _on_channel(self, call: LiveCall, name: str, waiting: list[DeliveryGroup]) -> tuple[int, int]:
         """Send group after group within the quota, while the call is current; (accepted by the platform, not accepted)."""

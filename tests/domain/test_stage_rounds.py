@@ -93,21 +93,21 @@ def test_a_pause_is_ended_once_and_begun_once() -> None:
 def test_what_arrives_in_time_counts_whenever_it_is_looked_at() -> None:
     window = AnswerWindow(NOW, NOW + after(30)).closed(NOW + after(40))
     assert window.closed_at == NOW + after(30), "the clock closes at its end, and not when somebody notices it"
-    assert [window.takes(NOW + after(at)) for at in (-0.001, 0, 29.999, 30)] == [False, True, True, False]
+    assert [window.accepts(NOW + after(at)) for at in (-0.001, 0, 29.999, 30)] == [False, True, True, False]
     early = AnswerWindow(NOW, NOW + after(30)).closed(NOW + after(10))
-    assert [early.takes(NOW + after(at)) for at in (9.999, 10)] == [True, False]
+    assert [early.accepts(NOW + after(at)) for at in (9.999, 10)] == [True, False]
 
 
 def test_a_pause_takes_nothing_from_anybody() -> None:
     window = AnswerWindow(NOW, NOW + after(30)).stopped(NOW + after(10))
-    assert window.takes(NOW + after(9)), "said before the pause, read after it"
-    assert not window.takes(NOW + after(11))
+    assert window.accepts(NOW + after(9)), "said before the pause, read after it"
+    assert not window.accepts(NOW + after(11))
     assert not window.is_over(NOW + after(99))
     assert window.left(NOW + after(99)) == after(20)
     window = window.resumed(NOW + after(100))
     assert window.ends_at == NOW + after(120)
-    assert not window.takes(NOW + after(50))
-    assert window.takes(NOW + after(119))
+    assert not window.accepts(NOW + after(50))
+    assert window.accepts(NOW + after(119))
     assert window.elapsed(NOW + after(105)) == after(15)
     assert window.elapsed(NOW + after(5)) == after(5)
     assert window.is_over(NOW + after(120))
@@ -115,13 +115,13 @@ def test_a_pause_takes_nothing_from_anybody() -> None:
 
 def test_a_question_closed_while_it_is_paused_ends_where_it_stopped() -> None:
     window = AnswerWindow(NOW, NOW + after(30)).stopped(NOW + after(10)).closed(NOW + after(60))
-    assert window.takes(NOW + after(9))
-    assert not window.takes(NOW + after(10))
+    assert window.accepts(NOW + after(9))
+    assert not window.accepts(NOW + after(10))
 
 
 def test_without_a_limit_only_the_host_ends_it() -> None:
     window = AnswerWindow(NOW, None)
-    assert window.takes(NOW + after(9999))
+    assert window.accepts(NOW + after(9999))
     assert not window.is_over(NOW + after(9999))
     assert window.left(NOW) is None
     assert window.closed(NOW + after(5)).closed_at == NOW + after(5)

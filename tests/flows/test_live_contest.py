@@ -146,7 +146,7 @@ async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(house: Dispatcher, 
     assert room.question(1).explanation in await free.say("继续")
 
     def called(session: Session) -> int:
-        call = next(one for one in live_broadcast.pending_calls(session, house.catalog(), clock.now) if one.what == live_broadcast.SOLUTION_CALL)
+        call = next(one for one in live_broadcast.pending_calls(session, house.catalog(), clock.now) if one.kind == live_broadcast.SOLUTION_CALL)
         return live_broadcast.plan_call(session, call, clock.now, OpenChannels(("local",), {}, ()), sizes_of(LIMITS))[1]
 
     assert house.database.read_now(called) == 1

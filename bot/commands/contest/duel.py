@@ -63,7 +63,7 @@ def _invitation_reply(joined: DuelInvitation | JoinedDuel) -> Reply:
         names = "、".join(player.name for player in joined.others)
         length = minutes_text(int(duel_values.TIME_LIMIT.total_seconds()))
         return messages.question_reply(
-            joined.put, f"⚔ 与 {names} 的对战开始：同样 {duel_values.QUESTION_COUNT} 道题，{length}内答完，先比答对题数，再比用时。"
+            joined.question, f"⚔ 与 {names} 的对战开始：同样 {duel_values.QUESTION_COUNT} 道题，{length}内答完，先比答对题数，再比用时。"
         )
     wanted = joined.duel.size
     if joined.duel.is_invited:

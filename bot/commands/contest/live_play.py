@@ -46,7 +46,7 @@ def room(ctx: Context, contest: Contest, text: str) -> Reply:
 def _enter(ctx: Context, live: LiveState) -> Reply:
     """Join or rejoin; the current question is shown at once."""
     seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, live, ctx.now)
-    lines = [study_messages.put_down_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team_text(seat)}。"]
+    lines = [study_messages.put_down_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.live.name}」{_team_text(seat)}。"]
     if seat.is_new:
         lines.append("题目会发到这里，点选项或回复字母作答，第一次提交的有效；掉线了回来发「继续」，答过的都在。")
     return _view_reply(ctx, seat, "\n".join(line for line in lines if line))
@@ -59,7 +59,7 @@ def _team_text(seat: PlayerSeat) -> str:
 def _view_reply(ctx: Context, seat: PlayerSeat, lead: str) -> Reply:
     """The current question or state, after a lead text."""
     view = live_play.current_view(ctx.session, ctx.catalog, seat)
-    course = seat.stage.course
+    course = seat.live.course
     if view.item is None or view.question is None:
         return Reply(f"{lead}\n还没有开始，请稍候，看大屏幕。".strip())
     place = f"第 {view.item.n} 题"
@@ -69,16 +69,15 @@ def _view_reply(ctx: Context, seat: PlayerSeat, lead: str) -> Reply:
         line = f"{place}暂停中，恢复以后接着答。"
     elif course.phase not in ("reading", "open"):
         exam = key_visibility.at_exam(ctx.session, ctx.me.id, ctx.now)
+        own_choice = f"您答 {view.choice}。" if view.choice else ""
         solution = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else live_broadcast.solution_text(view.item, view.question)
-        line = (
-            f"{solution}\n{f'您答 {view.said}。' if view.said else ''}{live_broadcast.standing_text(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
-        )
-    elif view.said:
-        line = f"{place}您已经答过（{view.said}），请等下一题。"
+        line = f"{solution}\n{own_choice}{live_broadcast.standing_text(ctx.session, seat.live, ctx.me.id)}请等下一题。"
+    elif view.choice:
+        line = f"{place}您已经答过（{view.choice}），请等下一题。"
     elif view.item.round == "risk":
         line = f"{place}是{ROUND_LABELS['risk']}题，在台上作答。"
     else:
-        return Reply(lead, live_broadcast.question_card(seat.stage, view.item, view.question))
+        return Reply(lead, live_broadcast.question_card(seat.live, view.item, view.question))
     return Reply(f"{lead}\n{line}".strip())
 
 
@@ -93,10 +92,10 @@ def _handle_text(ctx: Context, sitting_id: int, text: str) -> Reply | None:
     seat = live_play.require_seat(ctx.session, ctx.me.id, contest_id)
     view = live_play.current_view(ctx.session, ctx.catalog, seat)
     if tidy(text).rstrip("!。") in BUZZ_WORDS:
-        return _press_buzzer(ctx, seat, seat.stage.course.item)
+        return _press_buzzer(ctx, seat, seat.live.course.item)
     if view.question is None or view.question.hear(text) is None:
         return None
-    return _record_answer(ctx, contest_id, seat.stage.course.item, text)
+    return _record_answer(ctx, contest_id, seat.live.course.item, text)
 
 
 def _handle_tap(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
@@ -117,11 +116,11 @@ def _record_answer(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
 
 def _press_buzzer(ctx: Context, seat: PlayerSeat, n: int) -> Reply:
     press = live_play.press_buzzer(ctx.session, ctx.me.id, seat, n, ctx.incoming)
-    return Reply(_press_text(press, seat), done="犯规" if press.fault else "已抢")
+    return Reply(_press_text(press, seat), done="犯规" if press.is_false_start else "已抢")
 
 
 def _press_text(press: BuzzerPress, seat: PlayerSeat) -> str:
-    if not press.fault:
+    if not press.is_false_start:
         return f"{study_messages.RECORDED}：{seat.team[1] if seat.team else ''} 已抢。先后以服务器收到的时刻为准，请看大屏幕。"
     penalty = f"扣 {press.points} 分，" if press.points else ""
     return f"{study_messages.RECORDED}：抢早了，犯规，{penalty}{FALSE_START_TEXTS[press.then]}。"
@@ -133,7 +132,7 @@ def _resume(ctx: Context, sitting_id: int) -> Reply:
         raise Refusal("这场竞赛已经不在了。")
     seat = live_play.require_seat(ctx.session, ctx.me.id, contest_id)
     _take(ctx, seat.sitting_id)
-    return _view_reply(ctx, seat, f"「{seat.stage.name}」{_team_text(seat)}")
+    return _view_reply(ctx, seat, f"「{seat.live.name}」{_team_text(seat)}")
 
 
 def _leave(ctx: Context, sitting_id: int) -> Reply:

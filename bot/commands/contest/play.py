@@ -70,7 +70,7 @@ def windowed(ctx: Context, contest: Contest, text: str) -> Reply:
         put = play.begin_set(ctx.session, ctx.catalog, ctx.me, contest.id, ctx.now, ctx.rng)
         return study_messages.question_reply(put, f"竞赛「{contest.name}」：第一次提交的答案有效，答完一题看结果。")
     standing = play.standing(ctx.session, contest, ctx.me.id, ctx.now)
-    may_begin = contest.runs(ctx.now) and standing.left_today > 0
+    may_begin = contest.is_open_at(ctx.now) and standing.left_today > 0
     lines = [*messages.plan_lines(contest), *messages.standing_lines(standing)] if text == "" else messages.standing_lines(standing)
     if contest.state == "cancelled":
         lines.append("这场竞赛已取消，成绩不计。")
@@ -90,7 +90,7 @@ def _set_outcome(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Optio
     lines = [f"🏁 「{over.contest.name}」这一套：{messages.result_text(over.result)}。", *messages.standing_lines(over.standing)]
     if over.earned is not None:
         lines.append(study_messages.earned_line(over.earned, "参加竞赛"))
-    more = over.standing.left_today > 0 and over.contest.runs(ctx.now)
+    more = over.standing.left_today > 0 and over.contest.is_open_at(ctx.now)
     return "\n".join(lines), (*_buttons(over.contest, may_begin=more), Option("我的学时", "我的学时"))
 
 

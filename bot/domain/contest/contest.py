@@ -54,7 +54,7 @@ class Contest:
     def rules(self) -> ContestRules:
         return self.plan.rules
 
-    def runs(self, moment: datetime) -> bool:
+    def is_open_at(self, moment: datetime) -> bool:
         """True when an answer that arrives at this moment counts."""
         opens, closes = self.plan.opens_at, self.plan.closes_at
         return self.state == "open" and (opens is None or opens <= moment) and (closes is None or moment < closes)

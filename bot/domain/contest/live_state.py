@@ -116,16 +116,16 @@ class AnswerWindow:
         return bool(self.pauses) and self.pauses[-1][1] is None
 
     @property
-    def end(self) -> datetime | None:
+    def deadline(self) -> datetime | None:
         """From this moment on an answer is late; None while nothing ends it: no limit, or a clock that stands."""
         running = None if self.paused else self.ends_at
         candidates = [moment for moment in (running, self.closed_at) if moment is not None]
         return min(candidates) if candidates else None
 
-    def takes(self, arrived: datetime) -> bool:
+    def accepts(self, arrived: datetime) -> bool:
         """True for what arrived while the item was open, whenever it is looked at: the arrival at the edge decides (bot/docs/rules.md S12)."""
         stood = any(since <= arrived and (until is None or arrived < until) for since, until in self.pauses)
-        return not stood and self.opened_at <= arrived and (self.end is None or arrived < self.end)
+        return not stood and self.opened_at <= arrived and (self.deadline is None or arrived < self.deadline)
 
     def elapsed(self, arrived: datetime) -> timedelta:
         """How long the item had been open, pauses taken out."""
@@ -140,7 +140,7 @@ class AnswerWindow:
 
     def is_over(self, now: datetime) -> bool:
         """True when the clock has run out and nobody has closed the item yet."""
-        return self.closed_at is None and self.end is not None and now >= self.end
+        return self.closed_at is None and self.deadline is not None and now >= self.deadline
 
     def stopped(self, now: datetime) -> AnswerWindow:
         return replace(self, pauses=(*self.pauses, (now, None)))

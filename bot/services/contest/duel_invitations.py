@@ -42,7 +42,7 @@ class JoinedDuel:
 
     duel: Duel
     others: tuple[DuelPlayer, ...]
-    put: QuestionPut
+    question: QuestionPut
 
 
 def current_duel(session: Session, person_id: int, now: datetime) -> Duel | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlmodel import Session
 
@@ -41,7 +40,7 @@ class LiveCall:
 
     contest_id: int
     n: int
-    what: str
+    kind: str
     reply: Reply
     team_id: int | None = None
 
@@ -99,7 +98,7 @@ def closing_text(session: Session, live: LiveState, item: LiveItem, question: Qu
     if item.void:
         return f"第 {item.n} 题作废：{item.void}。大家都不计分。"
     choices = live_answers.choice_counts(session, live.id, item.n)
-    answered, right = sum(one[1] for one in choices), sum(one[2] for one in choices)
+    answered, right = sum(count for _, count, _ in choices), sum(right_count for _, _, right_count in choices)
     share = f"{answered} 人作答，{right} 人答对。" if answered else "没有人作答。"
     return f"{solution_text(item, question)}\n{share}"
 
@@ -113,7 +112,7 @@ def solution_text(item: LiveItem, question: Question) -> str:
 
 def claim_call(session: Session, call: LiveCall, holder: str, now: datetime) -> bool:
     """True for the one replica that makes the call."""
-    return live_state.claim_call(session, call.contest_id, call.n, call.what, holder, now)
+    return live_state.claim_call(session, call.contest_id, call.n, call.kind, holder, now)
 
 
 def plan_call(
@@ -121,7 +120,7 @@ def plan_call(
 ) -> tuple[dict[str, list[DeliveryGroup]], int]:
     """Recipients by channel, in groups of one platform call, and their total; everybody on the account they last wrote from."""
     people = live_state.call_recipients(session, call.contest_id, call.team_id)
-    if call.what == SOLUTION_CALL:
+    if call.kind == SOLUTION_CALL:
         at_exams = key_visibility.all_at_exams(session, now)
         people = [person_id for person_id in people if person_id not in at_exams]
     ready = []
@@ -131,7 +130,7 @@ def plan_call(
             continue
         account = max(reachable, key=lambda account: (account.heard.timestamp() if account.heard else 0.0, -channels.on.index(account.channel)))
         parcel = OutboundMessage(
-            Address(account.channel, account.app, account.user), call.reply, f"l{call.contest_id}.{call.n}.{call.what}.{person_id}"
+            Address(account.channel, account.app, account.user), call.reply, f"l{call.contest_id}.{call.n}.{call.kind}.{person_id}"
         )
         ready.append(
             ReadyDelivery(QueuedDelivery(person_id, 0, 0, person_id, 0, now), parcel, 0, account.heard, 0, account.channel in channels.beyond_window)
@@ -160,18 +159,13 @@ def take_within_quota(
 def is_current(session: Session, call: LiveCall) -> bool:
     """True while the call is still worth sending: a closed question is not sent any more."""
     live = live_state.get(session, call.contest_id)
-    return live is not None and (call.n == 0 or (live.course.item == call.n and (call.what != "ask" or live.course.phase in ("reading", "open"))))
+    return live is not None and (call.n == 0 or (live.course.item == call.n and (call.kind != "ask" or live.course.phase in ("reading", "open"))))
 
 
 def finish_call(session: Session, call: LiveCall, now: datetime, people: int, sent: int, failed: int) -> None:
     """Store the outcome of a call, for the host's console."""
-    live_state.finish_call(session, call.contest_id, call.n, call.what, now, people, sent, failed)
+    live_state.finish_call(session, call.contest_id, call.n, call.kind, now, people, sent, failed)
     live_state.bump_version(session, call.contest_id, now)
-
-
-def progress(session: Session, live: LiveState) -> dict[str, Any] | None:
-    """How far the last call has come; None before the first."""
-    return live_state.last_call(session, live.id)
 
 
 def standing_text(session: Session, live: LiveState, person_id: int) -> str:

@@ -27,7 +27,7 @@ LIVE_FORM = FORMS["live"]
 class PlayerSeat:
     """A participant: the live contest, the sitting in which they answer, their team, and whether they have just joined."""
 
-    stage: LiveState
+    live: LiveState
     sitting_id: int
     team: tuple[int, str] | None
     is_new: bool = False
@@ -41,7 +41,7 @@ class LiveView:
     seat: PlayerSeat
     item: LiveItem | None
     question: Question | None
-    said: str
+    choice: str
 
 
 def enter(session: Session, catalog: Catalog, me: Learner, live: LiveState, now: datetime) -> PlayerSeat:
@@ -84,8 +84,8 @@ def contest_of_sitting(session: Session, sitting_id: int) -> int | None:
 
 def current_view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveView:
     """The view of a participant who has just come back."""
-    course = seat.stage.course
-    item = live_state.get_item(session, seat.stage.id, course.item) if course.item and course.phase != "lobby" else None
+    course = seat.live.course
+    item = live_state.get_item(session, seat.live.id, course.item) if course.item and course.phase != "lobby" else None
     if item is None:
         return LiveView(seat, None, None, "")
     recorded = sittings.answered(session, seat.sitting_id, item.n)
@@ -102,8 +102,8 @@ def record_answer(session: Session, catalog: Catalog, person_id: int, contest_id
         require_seat(session, person_id, contest_id)
         raise Refusal("未记录：这一题还没有开始。")
     item = context.item
-    if context.said:
-        raise Refusal(f"未记录：第 {n} 题您已经答过（{context.said}），以第一次为准。")
+    if context.choice:
+        raise Refusal(f"未记录：第 {n} 题您已经答过（{context.choice}），以第一次为准。")
     if item.void:
         raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
     stage_scoring.check_phone_answer(item, context.team_id)
@@ -111,7 +111,7 @@ def record_answer(session: Session, catalog: Catalog, person_id: int, contest_id
     choice = question.hear(text)
     if choice is None:
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
-    if not item.window.takes(incoming.arrived):
+    if not item.window.accepts(incoming.arrived):
         raise Refusal(_late_text(context.course, item))
     mark = question.mark(choice)
     write_down(session, person_id, context.sitting_id, item, choice, mark, incoming, incoming.arrived)
@@ -129,8 +129,8 @@ def _late_text(course: ContestCourse, item: LiveItem) -> str:
 
 def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
     """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
-    live = live_state.lock(session, seat.stage.id)
-    item = live_state.get_item(session, seat.stage.id, n)
+    live = live_state.lock(session, seat.live.id)
+    item = live_state.get_item(session, seat.live.id, n)
     if live is None or item is None or item.round != "buzzer":
         raise Refusal("未记录：现在不是抢答题。")
     if seat.team is None:

@@ -16,7 +16,7 @@ from bot.domain.contest.stage_rounds import ROUND_LABELS, describe_scheme, judge
 from bot.domain.library.question import Question
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
-from bot.services.contest import live_broadcast, live_host, live_results
+from bot.services.contest import live_host, live_results
 from bot.services.contest.live_results import LiveStanding
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players, teams
@@ -121,7 +121,7 @@ def _right_points(live: LiveState, item: LiveItem) -> int:
 def _buzzers_view(session: Session, live: LiveState, item: LiveItem) -> ViewData:
     """Who pressed, in the order of arrival, with what lies between."""
     presses = live_answers.buzzes(session, live.id, item.n)
-    valid_presses = [press for press in presses if not press.fault]
+    valid_presses = [press for press in presses if not press.is_false_start]
     first_arrival = valid_presses[0].arrived if valid_presses else None
     teams_out = live_answers.excluded_teams(session, live.id, item.n)
     return {
@@ -130,9 +130,11 @@ def _buzzers_view(session: Session, live: LiveState, item: LiveItem) -> ViewData
         "buzzes": [
             {
                 "team": press.team,
-                "fault": press.fault,
+                "fault": press.is_false_start,
                 "out": press.buzz.team in teams_out,
-                "behind": 0 if first_arrival is None or press.fault else round((press.arrived - first_arrival) / timedelta(milliseconds=1), 1),
+                "behind": 0
+                if first_arrival is None or press.is_false_start
+                else round((press.arrived - first_arrival) / timedelta(milliseconds=1), 1),
             }
             for press in presses
         ],
@@ -199,7 +201,7 @@ def console_view(session: Session, catalog: Catalog, live: LiveState, now: datet
         "choosing": _choosing_order(live, standing),
         "judging": _team_to_judge(session, live, item),
         "log": [_decision_view(decision) for decision in live_answers.decisions(session, live.id, MAX_LOG_LINES)],
-        "call": live_broadcast.progress(session, live),
+        "call": live_state.last_call(session, live.id),
         "top": board_view(live, standing, named=True),
     }
 
@@ -244,7 +246,7 @@ def _decision_view(decision: live_answers.LiveDecision) -> ViewData:
         "actor": decision.actor,
         "act": decision.act,
         "n": decision.n,
-        "about": decision.about,
+        "about": decision.target_name,
         "points": f"{'+' if decision.points > 0 else ''}{points_text(decision.points)}" if decision.points else "",
         "why": decision.why,
     }

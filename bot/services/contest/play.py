@@ -206,7 +206,7 @@ def check_open(contest: Contest, arrived: datetime) -> None:
         raise Refusal(f"未记录：竞赛「{contest.name}」{STATE_LABELS[contest.state]}。")
     if contest.plan.opens_at is not None and arrived < contest.plan.opens_at:
         raise Refusal(f"竞赛「{contest.name}」还没有开始（{span_text(contest.plan)}）。")
-    if not contest.runs(arrived):
+    if not contest.is_open_at(arrived):
         raise Refusal(f"未记录：{CLOSED_TEXT}（{span_text(contest.plan)}），以服务器收到的时间为准。已答的都算数，结果马上公布。")
 
 
@@ -244,7 +244,7 @@ def settle_set(session: Session, contest: Contest, sitting_id: int, person_id: i
     result = set_result(contest.rules, answers, last_arrival, is_whole=is_whole)
     players.end_set(session, sitting_id, result, last_arrival or now, is_whole=is_whole)
     finished_sets = [
-        contest_set.done
+        contest_set.finished_set
         for contest_set in players.list_sets(session, contest.id, person_id)
         if contest_set.is_over and (contest_set.is_whole or contest_set.result.points)
     ]

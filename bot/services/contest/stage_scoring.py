@@ -25,7 +25,7 @@ SETTLE_TIME = timedelta(milliseconds=300)
 class BuzzerPress:
     """The outcome of a press: a false start with its penalty, or a valid press whose order is still being decided."""
 
-    fault: bool
+    is_false_start: bool
     points: int = 0
     then: str = ""
 
@@ -55,7 +55,7 @@ def record_press(session: Session, live: LiveState, item: LiveItem, team_id: int
         raise Refusal("未记录：这一题已经结束。")
     buzzers_opened = None if item.buzz_at is None else _micros(item.buzz_at)
     is_false_start = stage_rounds.is_false_start(stage_rounds.Buzz(0, team_id, _micros(arrived)), buzzers_opened, rules)
-    if not is_false_start and not item.window.takes(arrived):
+    if not is_false_start and not item.window.accepts(arrived):
         raise Refusal("未记录：这一题现在不能抢。")
     if not live_answers.add_buzz(session, live.id, item.n, team_id, person_id, arrived, fault=is_false_start):
         raise Refusal("未记录：你们队这一题已经抢过了，以第一次为准。")
@@ -79,7 +79,7 @@ def settled_press(session: Session, live: LiveState, item: LiveItem, now: dateti
     """The press that wins, once no earlier one can arrive; None while there is none, or a team answers already."""
     if live.scheme is None or item.round != "buzzer" or item.holder_id is not None or item.void or live.course.paused:
         return None
-    presses = [press for press in live_answers.buzzes(session, live.id, item.n) if not press.fault]
+    presses = [press for press in live_answers.buzzes(session, live.id, item.n) if not press.is_false_start]
     buzzers_opened = None if item.buzz_at is None else _micros(item.buzz_at)
     first_buzz = stage_rounds.first_valid_buzz(
         [press.buzz for press in presses], buzzers_opened, live_answers.excluded_teams(session, live.id, item.n), live.scheme.buzzer
@@ -100,7 +100,7 @@ def assign_answer(session: Session, live: LiveState, item: LiveItem, press: Pres
     later_presses = [
         later_press
         for later_press in live_answers.buzzes(session, live.id, item.n)
-        if not later_press.fault and later_press.arrived >= press.arrived and later_press.buzz != press.buzz
+        if not later_press.is_false_start and later_press.arrived >= press.arrived and later_press.buzz != press.buzz
     ]
     delays = [f"{later_press.team} 晚 {(later_press.arrived - press.arrived) / timedelta(milliseconds=1):.1f} 毫秒" for later_press in later_presses]
     why = f"{press.person} 先到" + (f"；{'，'.join(delays[:3])}" if delays else "")

@@ -90,7 +90,7 @@ class Duel:
 
 @dataclass(frozen=True, slots=True)
 class DuelPlayer:
-    """A player of a match; place and points are set once it is over. `owed` is the kind of news not sent yet."""
+    """A player of a match; place and points are set once it is over. `pending_news` is the kind of news not sent yet."""
 
     id: int
     name: str
@@ -100,7 +100,7 @@ class DuelPlayer:
     millis: int
     place: int | None
     points: int | None
-    owed: str | None
+    pending_news: str | None
 
     @property
     def is_in(self) -> bool:

@@ -87,7 +87,7 @@ class PressedBuzzer:
     """A team's press with the names that are shown."""
 
     buzz: Buzz
-    fault: bool
+    is_false_start: bool
     team: str
     person: str
     arrived: datetime
@@ -102,7 +102,7 @@ class LiveDecision:
     act: str
     n: int
     team_id: int | None
-    about: str
+    target_name: str
     points: int
     why: str
 

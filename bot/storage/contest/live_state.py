@@ -113,7 +113,7 @@ class AnswerContext:
     item: LiveItem
     course: ContestCourse
     sitting_id: int | None
-    said: str
+    choice: str
     team_id: int | None
 
 

@@ -106,7 +106,7 @@ class ContestSet:
     is_over: bool
 
     @property
-    def done(self) -> FinishedSet:
+    def finished_set(self) -> FinishedSet:
         return FinishedSet(self.day, self.result)
 
 

@@ -32,15 +32,15 @@ Act = Callable[["ConsoleCommand"], None]
 class ConsoleCommand:
     """One press on the console as it was sent; fields of the wrong type are read as missing."""
 
-    def __init__(self, session: Session, catalog: Catalog, who: LiveHost, contest_id: int, said: Said, now: datetime) -> None:
-        self.session, self.catalog, self.who, self.contest_id, self.said, self.now = session, catalog, who, contest_id, said, now
+    def __init__(self, session: Session, catalog: Catalog, host: LiveHost, contest_id: int, body: Said, now: datetime) -> None:
+        self.session, self.catalog, self.host, self.contest_id, self.body, self.now = session, catalog, host, contest_id, body, now
 
     def number(self, name: str) -> int | None:
-        value = self.said.get(name)
+        value = self.body.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
 
     def words(self, name: str) -> str:
-        value = self.said.get(name)
+        value = self.body.get(name)
         return value[:500] if isinstance(value, str) else ""
 
     @property
@@ -51,7 +51,7 @@ class ConsoleCommand:
 def _adjust(press: ConsoleCommand) -> None:
     live_host.adjust_points(
         press.session,
-        press.who,
+        press.host,
         press.contest_id,
         press.number("points") or 0,
         press.words("why"),
@@ -63,13 +63,13 @@ def _adjust(press: ConsoleCommand) -> None:
 
 def _simple_act(action: Callable[..., None]) -> Act:
     """An act without parameters."""
-    return lambda press: action(press.session, press.who, press.contest_id, press.now, **press.common)
+    return lambda press: action(press.session, press.host, press.contest_id, press.now, **press.common)
 
 
 def _next(press: ConsoleCommand) -> None:
     live_host.start_next_item(
         press.session,
-        press.who,
+        press.host,
         press.contest_id,
         press.now,
         n=press.number("n"),
@@ -79,22 +79,26 @@ def _next(press: ConsoleCommand) -> None:
     )
 
 
+def _void(press: ConsoleCommand) -> None:
+    live_host.void_question(press.session, press.host, press.contest_id, press.number("n") or 0, press.words("why"), press.now, **press.common)
+
+
 def _take_over(press: ConsoleCommand) -> None:
-    host_lock.take_over(press.session, press.who, press.contest_id, press.now)
+    host_lock.take_over(press.session, press.host, press.contest_id, press.now)
 
 
 ACTS: dict[str, Act] = {
     "next": _next,
     "buzz": _simple_act(live_host.open_buzzers),
     "close": _simple_act(live_host.close_question),
-    "pause": lambda one: live_host.pause(one.session, one.who, one.contest_id, one.now, why=one.words("why"), **one.common),
+    "pause": lambda press: live_host.pause(press.session, press.host, press.contest_id, press.now, why=press.words("why"), **press.common),
     "resume": _simple_act(live_host.resume),
     "board": _simple_act(live_host.show_board),
-    "void": lambda one: live_host.void_question(one.session, one.who, one.contest_id, one.number("n") or 0, one.words("why"), one.now, **one.common),
+    "void": _void,
     "adjust": _adjust,
-    "right": lambda one: live_host.judge(one.session, one.who, one.contest_id, True, one.now, **one.common),
-    "wrong": lambda one: live_host.judge(one.session, one.who, one.contest_id, False, one.now, **one.common),
-    "finish": lambda one: live_host.finish(one.session, one.catalog, one.who, one.contest_id, one.now, **one.common),
+    "right": lambda press: live_host.judge(press.session, press.host, press.contest_id, True, press.now, **press.common),
+    "wrong": lambda press: live_host.judge(press.session, press.host, press.contest_id, False, press.now, **press.common),
+    "finish": lambda press: live_host.finish(press.session, press.catalog, press.host, press.contest_id, press.now, **press.common),
     "take": _take_over,
 }
 
@@ -103,9 +107,16 @@ class ConsolePage:
     """The pages under `/console/contests`, for signed-in web sessions."""
 
     def __init__(
-        self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime], feed: LiveFeed, door: WebSessions, pages: Templates
+        self,
+        database: Database,
+        catalog: Callable[[], Catalog],
+        clock: Callable[[], datetime],
+        feed: LiveFeed,
+        sessions: WebSessions,
+        pages: Templates,
     ) -> None:
-        self._database, self._catalog, self._clock, self._feed, self._sessions, self._pages = database, catalog, clock, feed, door, pages
+        self._database, self._catalog, self._clock = database, catalog, clock
+        self._feed, self._sessions, self._pages = feed, sessions, pages
 
     def attach(self, app: web.Application) -> None:
         self._sessions.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
