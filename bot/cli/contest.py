@@ -1,4 +1,4 @@
-"""`contest`: written down in a file, opened, closed, cancelled; its teams, its board, its results. It reaches the whole agency."""
+"""The `contest` command line: draft from a file, open, close, cancel, teams, board, export and recount, for the whole agency."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from bot.cli.common import Apply, Json, cli, now, operator, reading, show, writi
 from bot.cli.dry_run import DRY_RUN_NOTE, run_or_rehearse
 from bot.commands.contest import messages
 from bot.domain.campaign.campaign import Author
-from bot.domain.contest import contest
-from bot.domain.contest.contest import Contest
+from bot.domain.contest.contest import TIE_RULE, Contest, rules_json, team_score_text
 from bot.domain.message import Refusal
 from bot.domain.people import audience
 from bot.domain.times import day_of
@@ -38,36 +37,37 @@ def _author() -> Author:
     return Author(operator(), "cli")
 
 
-def _plain(one: Contest) -> dict[str, Any]:
-    plan = one.plan
+def _contest_json(contest: Contest) -> dict[str, Any]:
+    plan = contest.plan
     return {
-        "id": one.id,
-        "name": one.name,
+        "id": contest.id,
+        "name": contest.name,
         "form": plan.form,
-        "state": one.state,
-        "version": one.version,
+        "state": contest.state,
+        "version": contest.version,
         "opens_at": None if plan.opens_at is None else stamp(plan.opens_at),
         "closes_at": None if plan.closes_at is None else stamp(plan.closes_at),
         "of": list(plan.names),
         "audience": audience.describe_audience(plan.audience),
         "clause": plan.clause,
-        "rules": contest.rules_json(plan.rules),
-        "created_by": one.created_by,
+        "rules": rules_json(plan.rules),
+        "created_by": contest.created_by,
     }
 
 
-def _board(made: Board) -> dict[str, Any]:
+def _board_json(board: Board) -> dict[str, Any]:
     return {
-        "joined": made.joined,
-        "frozen": made.is_frozen,
-        "ties": contest.TIES,
+        "joined": board.joined,
+        "frozen": board.is_frozen,
+        "ties": TIE_RULE,
         "places": [
-            {"place": one.place, "name": one.player.name, "points": one.player.result.points / 1000, "correct": one.player.result.correct}
-            for one in made.places
+            {"place": entry.place, "name": entry.player.name, "points": entry.player.result.points / 1000, "correct": entry.player.result.correct}
+            for entry in board.places
         ],
-        "team_rule": contest.team_text(made.contest.rules) if made.teams else "",
+        "team_rule": team_score_text(board.contest.rules) if board.teams else "",
         "teams": [
-            {"place": one.place, "team": one.name, "score": one.score / 1000, "members": one.members, "present": one.present} for one in made.teams
+            {"place": team.place, "team": team.name, "score": team.score / 1000, "members": team.members, "present": team.present}
+            for team in board.teams
         ],
     }
 
@@ -75,8 +75,8 @@ def _board(made: Board) -> dict[str, Any]:
 @group.command("list")
 def list_(as_json: Json = False) -> None:
     """全部竞赛，新的在前。"""
-    found = reading(lambda session: manage.listed(session, _author()))
-    show([_plain(one) for one in found], as_json, messages.listed(found))
+    contests = reading(lambda session: manage.list_contests(session, _author()))
+    show([_contest_json(contest) for contest in contests], as_json, messages.list_lines(contests))
 
 
 @group.command("show")
@@ -84,12 +84,12 @@ def show_(contest_id: Id, as_json: Json = False) -> None:
     """一场竞赛的时间、范围、规则和参加情况。"""
 
     def work(session: Session) -> tuple[Contest, int, int]:
-        one = manage.own(session, _author(), contest_id)
-        return one, players.joined(session, contest_id), len(players.took_part(session, contest_id))
+        contest = manage.require_contest(session, _author(), contest_id)
+        return contest, players.count_joined(session, contest_id), len(players.took_part(session, contest_id))
 
-    one, joined, done = reading(work)
-    lines = [*messages.plan(one), f"对象：{audience.describe_audience(one.plan.audience)}", f"{joined} 人参加，{done} 人有成绩。"]
-    show({**_plain(one), "joined": joined, "took_part": done}, as_json, lines)
+    contest, joined, scored = reading(work)
+    lines = [*messages.plan_lines(contest), f"对象：{audience.describe_audience(contest.plan.audience)}", f"{joined} 人参加，{scored} 人有成绩。"]
+    show({**_contest_json(contest), "joined": joined, "took_part": scored}, as_json, lines)
 
 
 @group.command("new")
@@ -103,18 +103,20 @@ def new(
 ) -> None:
     """按文件起草一场竞赛；不加 --apply 只检查和预览。起草后用 contest open 开放。"""
     plan, questions = read_contest(file)
-    at = now()
+    started_at = now()
 
     def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
-        items = play.fixed(catalog, plan, questions, random.SystemRandom())
-        made = manage.create(session, catalog, _author(), plan, at, items)
-        one = manage.own(session, _author(), made)
-        return one, len(people_audience.evaluate(session, one.plan.audience, day_of(at), at).people)
+        items = play.fixed_items(catalog, plan, questions, random.SystemRandom())
+        contest_id = manage.create(session, catalog, _author(), plan, started_at, items)
+        contest = manage.require_contest(session, _author(), contest_id)
+        return contest, len(people_audience.evaluate(session, contest.plan.audience, day_of(started_at), started_at).people)
 
-    one, count = run_or_rehearse(work, apply=apply)
-    end = f"已起草，编号 {one.id}。开放：python -m bot contest open {one.id} --apply" if apply else DRY_RUN_NOTE
-    shown = {**_plain(one), "id": one.id if apply else None, "applied": apply, "people": count}
-    show(shown, as_json, [*messages.plan(one), f"对象：{audience.describe_audience(one.plan.audience)}，今天 {count} 人", end])
+    contest, people_count = run_or_rehearse(work, apply=apply)
+    closing = f"已起草，编号 {contest.id}。开放：python -m bot contest open {contest.id} --apply" if apply else DRY_RUN_NOTE
+    data = {**_contest_json(contest), "id": contest.id if apply else None, "applied": apply, "people": people_count}
+    show(
+        data, as_json, [*messages.plan_lines(contest), f"对象：{audience.describe_audience(contest.plan.audience)}，今天 {people_count} 人", closing]
+    )
 
 
 @group.command("edit")
@@ -130,11 +132,11 @@ def edit(
         raise Refusal("固定的题（questions）起草以后不能改，请取消后另建。")
 
     def work(session: Session, catalog: Catalog) -> Contest:
-        manage.change(session, catalog, _author(), contest_id, plan, now())
-        return manage.own(session, _author(), contest_id)
+        manage.update_draft(session, catalog, _author(), contest_id, plan, now())
+        return manage.require_contest(session, _author(), contest_id)
 
-    one = run_or_rehearse(work, apply=apply)
-    show({**_plain(one), "applied": apply}, as_json, [*messages.plan(one), "已改。" if apply else DRY_RUN_NOTE])
+    contest = run_or_rehearse(work, apply=apply)
+    show({**_contest_json(contest), "applied": apply}, as_json, [*messages.plan_lines(contest), "已改。" if apply else DRY_RUN_NOTE])
 
 
 @group.command("open")
@@ -147,19 +149,19 @@ def open_(
     """开放一场竞赛：学员看得到，到时间能参加；按单位组队的当场组好。不加 --apply 只预演。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[Contest, int]:
-        one = manage.open_(session, _author(), contest_id, now())
+        contest = manage.open_contest(session, _author(), contest_id, now())
         if invite:
-            notifications.invite(session, catalog, _author(), one, now())
-        return one, len(leaderboard.board_of(session, one).teams)
+            notifications.invite(session, catalog, _author(), contest, now())
+        return contest, len(leaderboard.board_of(session, contest).teams)
 
-    one, made = run_or_rehearse(work, apply=apply)
+    contest, team_count = run_or_rehearse(work, apply=apply)
     lines = [
-        messages.line(one),
-        f"组成 {made} 队。" if made else "",
+        messages.contest_line(contest),
+        f"组成 {team_count} 队。" if team_count else "",
         "邀请已排好。" if invite else "不发邀请。",
         "已开放。" if apply else DRY_RUN_NOTE,
     ]
-    show({"id": one.id, "applied": apply, "teams": made, "invited": invite}, as_json, [each for each in lines if each])
+    show({"id": contest.id, "applied": apply, "teams": team_count, "invited": invite}, as_json, [line for line in lines if line])
 
 
 @group.command("close")
@@ -168,25 +170,29 @@ def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
 
     def freeze(session: Session, catalog: Catalog) -> Board:
         # The service may have been faster.
-        at = now()
-        made = leaderboard.close(session, catalog, contest_id, at, operator(), "cli")
-        return made or leaderboard.board_of(session, manage.own(session, _author(), contest_id))
+        closed_at = now()
+        board = leaderboard.close(session, catalog, contest_id, closed_at, operator(), "cli")
+        return board or leaderboard.board_of(session, manage.require_contest(session, _author(), contest_id))
 
     if apply:
-        run_or_rehearse(lambda session, catalog: leaderboard.stop(session, _author(), contest_id, now()), apply=True)
+        run_or_rehearse(lambda session, catalog: leaderboard.end_early(session, _author(), contest_id, now()), apply=True)
         sleep(leaderboard.GRACE.total_seconds())
-        made = run_or_rehearse(freeze, apply=True)
+        board = run_or_rehearse(freeze, apply=True)
     else:
-        made = run_or_rehearse(lambda session, catalog: leaderboard.close_by(session, catalog, _author(), contest_id, now()), apply=False)
-    show({"id": contest_id, "applied": apply, **_board(made)}, as_json, [*messages.whole(made), "已结束。" if apply else DRY_RUN_NOTE])
+        board = run_or_rehearse(lambda session, catalog: leaderboard.close_early(session, catalog, _author(), contest_id, now()), apply=False)
+    show(
+        {"id": contest_id, "applied": apply, **_board_json(board)},
+        as_json,
+        [*messages.full_board_lines(board), "已结束。" if apply else DRY_RUN_NOTE],
+    )
 
 
 @group.command("cancel")
 def cancel(contest_id: Id, reason: Annotated[str, typer.Option("--reason", help="原因")], apply: Apply = False, as_json: Json = False) -> None:
     """取消：成绩不计，已记的学时冲销，作答记录保留。"""
-    back = run_or_rehearse(lambda session, catalog: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
-    end = "已取消。" if apply else DRY_RUN_NOTE
-    show({"id": contest_id, "applied": apply, "reversed": back}, as_json, [f"冲销 {back} 人的学时。", end])
+    reversed_count = run_or_rehearse(lambda session, catalog: manage.cancel(session, _author(), contest_id, reason, now()), apply=apply)
+    closing = "已取消。" if apply else DRY_RUN_NOTE
+    show({"id": contest_id, "applied": apply, "reversed": reversed_count}, as_json, [f"冲销 {reversed_count} 人的学时。", closing])
 
 
 @group.command("board")
@@ -194,12 +200,12 @@ def board(contest_id: Id, as_json: Json = False) -> None:
     """榜单：封榜以前是目前的，以后是最终的。公开哪些由竞赛规则定，这里给主办方看全部。"""
 
     def work(session: Session) -> Board:
-        made = leaderboard.board_of(session, manage.own(session, _author(), contest_id))
+        board = leaderboard.board_of(session, manage.require_contest(session, _author(), contest_id))
         audit.record(session, now(), operator(), "cli", "看竞赛榜单", f"contest:{contest_id}")
-        return made
+        return board
 
-    made = writing(work)
-    show({"id": contest_id, **_board(made)}, as_json, messages.whole(made))
+    board = writing(work)
+    show({"id": contest_id, **_board_json(board)}, as_json, messages.full_board_lines(board))
 
 
 @group.command("export")
@@ -207,9 +213,9 @@ def export(contest_id: Id) -> None:
     """每人一行 JSON：工号、单位、队、名次、得分、答对、用时、完成时间。"""
 
     def work(session: Session) -> list[dict[str, Any]]:
-        manage.own(session, _author(), contest_id)
+        manage.require_contest(session, _author(), contest_id)
         audit.record(session, now(), operator(), "cli", "导出竞赛成绩", f"contest:{contest_id}")
-        return players.exported(session, contest_id)
+        return players.export_rows(session, contest_id)
 
     for row in writing(work):
         show(row, True, "")
@@ -224,17 +230,21 @@ def teams(
 ) -> None:
     """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
     try:
-        read = team_file.read_teams(file)
-        whole = run_or_rehearse(
-            lambda session, catalog: manage.set_teams(session, _author(), contest_id, team_file.known(session, read), now()), apply=apply
+        listed = team_file.read_teams(file)
+        member_count = run_or_rehearse(
+            lambda session, catalog: manage.set_teams(session, _author(), contest_id, team_file.find_members(session, listed), now()), apply=apply
         )
-    except team_file.BadTeams as bad:
+    except team_file.TeamFileError as error:
         if not as_json:
             raise
-        show({"applied": False, "faults": [{"row": one.row, "column": one.column, "reason": one.reason} for one in bad.faults]}, True, "")
+        show({"applied": False, "faults": [{"row": fault.row, "column": fault.column, "reason": fault.reason} for fault in error.faults]}, True, "")
         raise typer.Exit(1) from None
-    lines = [*read.notes, f"名单 {len(read.members)} 队、{read.size} 人；连同已有的共 {whole} 人在队。", "已写入。" if apply else DRY_RUN_NOTE]
-    show({"applied": apply, "teams": len(read.members), "people": read.size, "members": whole}, as_json, lines)
+    lines = [
+        *listed.notes,
+        f"名单 {len(listed.members)} 队、{listed.size} 人；连同已有的共 {member_count} 人在队。",
+        "已写入。" if apply else DRY_RUN_NOTE,
+    ]
+    show({"applied": apply, "teams": len(listed.members), "people": listed.size, "members": member_count}, as_json, lines)
 
 
 @group.command("recount")
@@ -242,14 +252,16 @@ def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None
     """从作答重新计算全部成绩（例如更正答案以后）；不加 --apply 只看名次会怎么变。"""
 
     def work(session: Session, catalog: Catalog) -> tuple[Board, Board]:
-        manage.own(session, _author(), contest_id)
+        manage.require_contest(session, _author(), contest_id)
         before, after = leaderboard.recount(session, contest_id, now())
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
         return before, after
 
     before, after = run_or_rehearse(work, apply=apply)
-    was = {one.player.id: one.place for one in before.places}
-    moved = [(one.player.name, was.get(one.player.id), one.place) for one in after.places if was.get(one.player.id) != one.place]
+    old_places = {entry.player.id: entry.place for entry in before.places}
+    moved = [
+        (entry.player.name, old_places.get(entry.player.id), entry.place) for entry in after.places if old_places.get(entry.player.id) != entry.place
+    ]
     lines = [f"{name}：第 {old or '—'} 名 → 第 {new} 名" for name, old, new in moved] or ["重算结果与现在一致。"]
     changed = [{"name": name, "before": old, "after": new} for name, old, new in moved]
     show({"id": contest_id, "applied": apply, "moved": changed}, as_json, [*lines, "已重算。" if apply else DRY_RUN_NOTE])

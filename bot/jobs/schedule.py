@@ -149,9 +149,11 @@ async def end_contests(database: Database, catalog: Catalog, now: datetime) -> i
 
 async def run_duels(database: Database, now: datetime) -> int:
     """End matches that are due, then queue the news for their players; how many were notified."""
-    await database.write(lambda session: duel.expire(session, now), of="duels")
+    await database.write(lambda session: duel.end_due(session, now), of="duels")
     notified = 0
-    for duel_id, person_id, news in await database.read(duels.owed):
+    for duel_id, person_id, news in await database.read(duels.pending_news):
         # Of the person: their row is locked first, as when they speak themselves.
-        notified += await database.write(partial(duel_notifications.tell, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
+        notified += await database.write(
+            partial(duel_notifications.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id
+        )
     return notified

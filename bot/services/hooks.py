@@ -20,13 +20,13 @@ def install() -> None:
     finish.ON_CANCELLED[:] = [exam_certificates.revoke_cancelled]
     correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.next_exam_goal]
-    quiz.ANSWER_GATES.update({duel.KIND: duel.in_time, play.KIND: play.in_time})
-    current_task.WAITING_SOURCES[:] = [duel.waits]
+    quiz.ANSWER_GATES.update({duel.KIND: duel.check_in_time, play.KIND: play.check_in_time})
+    current_task.WAITING_SOURCES[:] = [duel.waiting_task]
     current_task.SITTING_NAMERS.update(
         {
             "lesson": current_task.name_closing_questions,
             "exam": attempt.sitting_name,
-            "live": live_play.name_of_sitting,
-            play.KIND: play.name_of_sitting,
+            "live": live_play.sitting_name,
+            play.KIND: play.sitting_name,
         }
     )

@@ -74,14 +74,14 @@ class Shell:
         def work(session: Session) -> None:
             person_id = session.execute(text("SELECT id FROM person WHERE staff_no = :no"), {"no": staff_no}).scalar_one()
             me = Learner(person_id, staff_no, "", "", frozenset({RoleName.LEARNER}))
-            put: quiz.AskedQuestion | None = play.begin(session, self.catalog, me, int(number), NOW, random.Random(1))
+            put: quiz.AskedQuestion | None = play.begin_set(session, self.catalog, me, int(number), NOW, random.Random(1))
             n = 0
             while put is not None:
                 wrong = next(said for said, _ in put.question.choices if said not in put.question.key)
                 incoming = Incoming(Address("local", "t", staff_no), "", f"{staff_no}-{n}", NOW + timedelta(seconds=n))
                 outcome = quiz.answer(session, self.catalog, me.id, put, put.question.key if n < right else wrong, incoming, NOW)
                 put, n = outcome.next_question, n + 1
-            play.end(session, self.catalog, outcome.sitting, NOW)
+            play.end_set(session, self.catalog, outcome.sitting, NOW)
 
         self.database.write_now(work)
 

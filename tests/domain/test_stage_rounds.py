@@ -9,28 +9,28 @@ import pytest
 
 from bot.domain.contest.live_state import Act, AnswerWindow, ContestCourse, Phase
 from bot.domain.contest.stage_rounds import (
-    PARAMETERS,
+    SCHEME_PARAMETERS,
     SCHEMES,
     Buzz,
-    Buzzer,
+    BuzzerRound,
     FalseStart,
-    Required,
-    Risk,
+    RequiredRound,
+    RiskRound,
     Round,
-    Scheme,
+    StageScheme,
     SuddenDeath,
-    agreed,
-    delta,
-    first,
-    is_fault,
-    order,
+    agreed_choice,
+    by_arrival,
+    describe_scheme,
+    first_valid_buzz,
+    is_false_start,
+    judged_points,
     parse_scheme,
-    read_aloud,
-    risk_order,
-    round_of,
+    remaining_teams,
+    risk_choice_order,
+    round_of_part,
     scheme_from_json,
     scheme_json,
-    survivors,
 )
 from bot.domain.message import Refusal
 from tests.conftest import NOW
@@ -93,21 +93,21 @@ def test_a_pause_is_ended_once_and_begun_once() -> None:
 def test_what_arrives_in_time_counts_whenever_it_is_looked_at() -> None:
     window = AnswerWindow(NOW, NOW + after(30)).closed(NOW + after(40))
     assert window.closed_at == NOW + after(30), "the clock closes at its end, and not when somebody notices it"
-    assert [window.takes(NOW + after(at)) for at in (-0.001, 0, 29.999, 30)] == [False, True, True, False]
+    assert [window.accepts(NOW + after(at)) for at in (-0.001, 0, 29.999, 30)] == [False, True, True, False]
     early = AnswerWindow(NOW, NOW + after(30)).closed(NOW + after(10))
-    assert [early.takes(NOW + after(at)) for at in (9.999, 10)] == [True, False]
+    assert [early.accepts(NOW + after(at)) for at in (9.999, 10)] == [True, False]
 
 
 def test_a_pause_takes_nothing_from_anybody() -> None:
     window = AnswerWindow(NOW, NOW + after(30)).stopped(NOW + after(10))
-    assert window.takes(NOW + after(9)), "said before the pause, read after it"
-    assert not window.takes(NOW + after(11))
+    assert window.accepts(NOW + after(9)), "said before the pause, read after it"
+    assert not window.accepts(NOW + after(11))
     assert not window.is_over(NOW + after(99))
     assert window.left(NOW + after(99)) == after(20)
     window = window.resumed(NOW + after(100))
     assert window.ends_at == NOW + after(120)
-    assert not window.takes(NOW + after(50))
-    assert window.takes(NOW + after(119))
+    assert not window.accepts(NOW + after(50))
+    assert window.accepts(NOW + after(119))
     assert window.elapsed(NOW + after(105)) == after(15)
     assert window.elapsed(NOW + after(5)) == after(5)
     assert window.is_over(NOW + after(120))
@@ -115,13 +115,13 @@ def test_a_pause_takes_nothing_from_anybody() -> None:
 
 def test_a_question_closed_while_it_is_paused_ends_where_it_stopped() -> None:
     window = AnswerWindow(NOW, NOW + after(30)).stopped(NOW + after(10)).closed(NOW + after(60))
-    assert window.takes(NOW + after(9))
-    assert not window.takes(NOW + after(10))
+    assert window.accepts(NOW + after(9))
+    assert not window.accepts(NOW + after(10))
 
 
 def test_without_a_limit_only_the_host_ends_it() -> None:
     window = AnswerWindow(NOW, None)
-    assert window.takes(NOW + after(9999))
+    assert window.accepts(NOW + after(9999))
     assert not window.is_over(NOW + after(9999))
     assert window.left(NOW) is None
     assert window.closed(NOW + after(5)).closed_at == NOW + after(5)
@@ -136,14 +136,14 @@ def test_every_value_of_a_scheme_can_be_changed_by_a_word() -> None:
         "抢答秒": "45", "抢限秒": "12", "读题可抢": "是", "犯规": "0取消/20作废", "抢错后": "再抢", "无人抢": "观众", "风险分": "20/40/80",
         "风险秒": "90", "风险先选": "低", "加赛秒": "10", "加赛题数": "3",
     }  # fmt: skip
-    assert said.keys() == PARAMETERS.keys(), "a parameter that no word changes"
+    assert said.keys() == SCHEME_PARAMETERS.keys(), "a parameter that no word changes"
     changed = parse_scheme("方案一 " + " ".join(f"{key}={value}" for key, value in said.items()))
-    assert changed == Scheme(
+    assert changed == StageScheme(
         "方案一（有改动）",
         200,
-        Required(20, 5, 20, "any", 2),
-        Buzzer(30, 15, 45, 12, True, (FalseStart(0, "out"), FalseStart(20, "void")), "others", "audience"),
-        Risk((20, 40, 80), 90, "lowest"),
+        RequiredRound(20, 5, 20, "any", 2),
+        BuzzerRound(30, 15, 45, 12, True, (FalseStart(0, "out"), FalseStart(20, "void")), "others", "audience"),
+        RiskRound((20, 40, 80), 90, "lowest"),
         SuddenDeath(10, 3),
     )
     assert scheme_from_json(json.loads(json.dumps(scheme_json(changed)))) == changed
@@ -186,26 +186,26 @@ def test_the_three_schemes_have_the_values_that_were_found() -> None:
 def test_a_scheme_is_read_aloud_and_kept_as_it_is(name: str) -> None:
     scheme = SCHEMES[name]
     assert scheme_from_json(json.loads(json.dumps(scheme_json(scheme)))) == scheme
-    said = "".join(read_aloud(scheme))
+    said = "".join(describe_scheme(scheme))
     for part in ("必答", "抢答", "风险", "加赛", "同一微秒", "作废"):
         assert part in said
 
 
 def test_the_first_at_the_server_answers_and_of_the_same_microsecond_the_row_written_first() -> None:
     buzzes = [Buzz(3, 30, 1_000_005), Buzz(2, 20, 1_000_004), Buzz(1, 10, 1_000_004)]
-    assert [one.team for one in order(buzzes)] == [10, 20, 30]
-    assert first(buzzes, 1_000_000, frozenset(), ONE.buzzer) == Buzz(1, 10, 1_000_004)
-    assert first(buzzes, 1_000_000, frozenset({10}), ONE.buzzer) == Buzz(2, 20, 1_000_004)
+    assert [one.team for one in by_arrival(buzzes)] == [10, 20, 30]
+    assert first_valid_buzz(buzzes, 1_000_000, frozenset(), ONE.buzzer) == Buzz(1, 10, 1_000_004)
+    assert first_valid_buzz(buzzes, 1_000_000, frozenset({10}), ONE.buzzer) == Buzz(2, 20, 1_000_004)
 
 
 def test_before_the_buzzers_are_opened_a_press_is_a_false_start_where_reading_is_no_time_to_press() -> None:
     early = Buzz(1, 10, 999_999)
-    assert is_fault(early, 1_000_000, ONE.buzzer)
-    assert is_fault(early, None, ONE.buzzer)
-    assert not is_fault(Buzz(1, 10, 1_000_000), 1_000_000, ONE.buzzer)
-    assert not is_fault(early, None, THREE.buzzer)
-    assert first([early], 1_000_000, frozenset(), ONE.buzzer) is None
-    assert first([early], None, frozenset(), THREE.buzzer) == early
+    assert is_false_start(early, 1_000_000, ONE.buzzer)
+    assert is_false_start(early, None, ONE.buzzer)
+    assert not is_false_start(Buzz(1, 10, 1_000_000), 1_000_000, ONE.buzzer)
+    assert not is_false_start(early, None, THREE.buzzer)
+    assert first_valid_buzz([early], 1_000_000, frozenset(), ONE.buzzer) is None
+    assert first_valid_buzz([early], None, frozenset(), THREE.buzzer) == early
 
 
 @pytest.mark.parametrize(
@@ -221,28 +221,28 @@ def test_before_the_buzzers_are_opened_a_press_is_a_false_start_where_reading_is
         (ONE, "tie", True, 0, 0),
     ],
 )
-def test_what_a_judged_answer_brings(scheme: Scheme, kind: Round, right: bool, stake: int, points: int) -> None:
-    assert delta(scheme, kind, right, stake) == points
+def test_what_a_judged_answer_brings(scheme: StageScheme, kind: Round, right: bool, stake: int, points: int) -> None:
+    assert judged_points(scheme, kind, right, stake) == points
 
 
 def test_who_chooses_first_follows_the_scheme() -> None:
     scores = {1: 110_000, 2: 90_000, 3: 110_000}
-    assert risk_order(scores, ONE.risk) == [1, 3, 2]
-    assert risk_order(scores, TWO.risk) == [2, 1, 3]
+    assert risk_choice_order(scores, ONE.risk) == [1, 3, 2]
+    assert risk_choice_order(scores, TWO.risk) == [2, 1, 3]
 
 
 def test_a_team_of_one_mind_answers_and_another_does_not() -> None:
-    assert agreed(["对", "对", "对"], 3) == "对"
-    assert agreed(["对", "错", "对"], 3) is None
-    assert agreed(["对", "对"], 3) is None
+    assert agreed_choice(["对", "对", "对"], 3) == "对"
+    assert agreed_choice(["对", "错", "对"], 3) is None
+    assert agreed_choice(["对", "对"], 3) is None
 
 
 def test_sudden_death_goes_on_while_nobody_is_alone() -> None:
-    assert survivors([1, 2, 3], frozenset({2})) == [2]
-    assert survivors([1, 2, 3], frozenset({1, 2})) == [1, 2]
-    assert survivors([1, 2, 3], frozenset()) == [1, 2, 3]
+    assert remaining_teams([1, 2, 3], frozenset({2})) == [2]
+    assert remaining_teams([1, 2, 3], frozenset({1, 2})) == [1, 2]
+    assert remaining_teams([1, 2, 3], frozenset()) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("part", "kind"), [("必答一", "required"), ("抢答", "buzzer"), ("风险题", "risk"), ("加赛", "tie"), ("第一轮", "all")])
 def test_a_part_of_the_programme_is_a_round_by_its_name(part: str, kind: str) -> None:
-    assert round_of(part) == kind
+    assert round_of_part(part) == kind

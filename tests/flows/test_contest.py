@@ -23,7 +23,7 @@ def opened(dispatcher: Dispatcher, rules: ContestRules | None = None, audience: 
 
     def work(session):  # type: ignore[no-untyped-def]
         made = manage.create(session, dispatcher.catalog(), ADMIN, plan, NOW)
-        manage.open_(session, ADMIN, made, NOW)
+        manage.open_contest(session, ADMIN, made, NOW)
         return made
 
     return int(dispatcher.database.write_now(work))

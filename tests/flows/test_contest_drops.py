@@ -56,7 +56,7 @@ def opened(dispatcher: Dispatcher, rules: ContestRules, crowd: int) -> int:
             person_id = enroll(session, f"{n:04}", f"员{n:04}", unit=unit)
             session.add(AccountRow(channel="wecom", user=f"{n:04}", person_id=person_id, bound_at=NOW, bound_by="test"))
         made = manage.create(session, dispatcher.catalog(), ADMIN, plan, NOW)
-        manage.open_(session, ADMIN, made, NOW)
+        manage.open_contest(session, ADMIN, made, NOW)
         return made
 
     return int(dispatcher.database.write_now(work))
@@ -125,7 +125,7 @@ async def play(player: Player, contest_id: int, right: list[bool], size: int, dr
 
 def stands(dispatcher: Dispatcher, contest_id: int, person_id: int) -> tuple[Any, ...]:
     def work(session: Session) -> tuple[Any, ...]:
-        mine = players.mine(session, contest_id, person_id)
+        mine = players.get(session, contest_id, person_id)
         assert mine is not None
         return mine.result, teams.team_of(session, contest_id, person_id)
 
@@ -215,7 +215,7 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
 
     async def stop_midway() -> None:
         await underway.wait()
-        await replicas[-1].database.write(lambda session: leaderboard.stop(session, ADMIN, number, end))
+        await replicas[-1].database.write(lambda session: leaderboard.end_early(session, ADMIN, number, end))
 
     await asyncio.gather(stop_midway(), *(answer_on(phone) for phone in phones))
     assert recorded >= 40 * 5, "what arrived before the end was taken, whenever it was written"

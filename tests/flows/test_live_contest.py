@@ -146,8 +146,8 @@ async def test_who_is_at_an_exam_is_told_no_key_of_a_contest(dispatcher: Dispatc
     assert room.question(1).explanation in await free.say("继续")
 
     def called(session: Session) -> int:
-        call = next(one for one in live_broadcast.owed(session, dispatcher.catalog(), clock.now) if one.what == live_broadcast.TOLD)
-        return live_broadcast.plan(session, call, clock.now, OpenChannels(("local",), {}, ()), batch_sizes(LIMITS))[1]
+        call = next(one for one in live_broadcast.pending_calls(session, dispatcher.catalog(), clock.now) if one.kind == live_broadcast.SOLUTION_CALL)
+        return live_broadcast.plan_call(session, call, clock.now, OpenChannels(("local",), {}, ()), batch_sizes(LIMITS))[1]
 
     assert dispatcher.database.read_now(called) == 1
 

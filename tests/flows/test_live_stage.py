@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.contest.stage_rounds import SCHEMES, Scheme
+from bot.domain.contest.stage_rounds import SCHEMES, StageScheme
 from bot.services.contest import leaderboard, live_clock, live_results
 from bot.storage.contest import contests, live_state, players
 from tests.conftest import Chat, Clock, enroll
@@ -18,7 +18,7 @@ from tests.support.live_contests import Room, hosted, opened, plan
 TEAMS = {"一队": [0, 1, 2], "二队": [3, 4, 5]}
 
 
-async def on_stage(dispatcher: Dispatcher, clock: Clock, scheme: Scheme, *parts: str, kind: str = "single") -> Room:
+async def on_stage(dispatcher: Dispatcher, clock: Clock, scheme: StageScheme, *parts: str, kind: str = "single") -> Room:
     """Two teams of three, all in the room, before the first question."""
     room = opened(dispatcher, clock, players=6, scheme=scheme, of_team=TEAMS, questions=len(parts), parts=parts, kind=kind, form="onsite")
     for player in room.players:
@@ -30,7 +30,7 @@ def scores(room: Room) -> dict[str, int]:
     """Points of the teams by name."""
 
     def work(session: Any) -> dict[str, int]:
-        of = live_state.stage(session, room.id)
+        of = live_state.get(session, room.id)
         assert of is not None
         return {one.name: one.score // 1000 for one in live_results.standing(session, of).teams}
 
@@ -40,7 +40,7 @@ def scores(room: Room) -> dict[str, int]:
 def ticks(room: Room, seconds: float = 1) -> bool:
     """What the herald does by itself some time later."""
     room.clock.pass_(seconds)
-    return room.dispatcher.database.write_now(lambda session: live_clock.run(session, room.id, room.clock.now))
+    return room.dispatcher.database.write_now(lambda session: live_clock.run_due(session, room.id, room.clock.now))
 
 
 def log(room: Room) -> list[tuple[str, str, str]]:
@@ -188,7 +188,7 @@ async def test_level_teams_meet_in_the_sudden_death(dispatcher: Dispatcher, cloc
     assert ("system", "加赛", "加赛中只有该队答对") in log(room)
 
     def places(session: Any) -> list[tuple[int, str]]:
-        of = live_state.stage(session, room.id)
+        of = live_state.get(session, room.id)
         assert of is not None
         return [(one.place, one.name) for one in live_results.standing(session, of).teams]
 

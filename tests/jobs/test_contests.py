@@ -26,7 +26,7 @@ def due(dispatcher: Dispatcher) -> None:
     def work(session):  # type: ignore[no-untyped-def]
         author = Author("9001", "cli")
         plan = ContestPlan("七一竞赛", "windowed", ContestRules(), ("监察法",), All(), NOW, END)
-        manage.open_(session, author, manage.create(session, dispatcher.catalog(), author, plan, NOW), NOW)
+        manage.open_contest(session, author, manage.create(session, dispatcher.catalog(), author, plan, NOW), NOW)
 
     dispatcher.database.write_now(work)
 

@@ -20,7 +20,7 @@ from bot.domain.people.audience import All, UnitIs
 from bot.domain.people.person import Learner, RoleName
 from bot.services.campaign import fire
 from bot.services.contest import leaderboard, manage, notifications, play
-from bot.services.contest.play import apportioned
+from bot.services.contest.play import apportion
 from bot.services.delivery import plan as delivery_plan
 from bot.services.study import quiz
 from bot.storage.contest import contests, players, teams
@@ -61,7 +61,7 @@ class Field:
     def open(self, plan: ContestPlan = PLAN, author: Author = ADMIN, *, invite: bool = False) -> int:
         def work(session: Session) -> int:
             made = manage.create(session, self.catalog, author, plan, self.now)
-            one = manage.open_(session, author, made, self.now)
+            one = manage.open_contest(session, author, made, self.now)
             if invite:
                 notifications.invite(session, self.catalog, author, one, self.now)
             return made
@@ -69,7 +69,7 @@ class Field:
         return int(self.do(work))
 
     def begin(self, me: Learner, contest_id: int) -> quiz.AskedQuestion:
-        made: quiz.AskedQuestion = self.do(lambda session: play.begin(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
+        made: quiz.AskedQuestion = self.do(lambda session: play.begin_set(session, self.catalog, me, contest_id, self.now, random.Random(me.id)))
         return made
 
     def answer(self, me: Learner, put: quiz.AskedQuestion, right: bool, arrived: datetime | None = None) -> quiz.AnswerOutcome:
@@ -80,7 +80,7 @@ class Field:
         def work(session: Session) -> quiz.AnswerOutcome:
             outcome = quiz.answer(session, self.catalog, me.id, put, question.key if right else wrong, incoming, self.now)
             if outcome.score is not None:
-                play.end(session, self.catalog, outcome.sitting, self.now)
+                play.end_set(session, self.catalog, outcome.sitting, self.now)
             return outcome
 
         made: quiz.AnswerOutcome = self.do(work)
@@ -96,7 +96,7 @@ class Field:
             n += 1
 
     def mine(self, me: Learner, contest_id: int) -> players.Participant:
-        made: players.Participant = self.do(lambda session: players.mine(session, contest_id, me.id))
+        made: players.Participant = self.do(lambda session: players.get(session, contest_id, me.id))
         return made
 
     def result(self, me: Learner, contest_id: int) -> tuple[int, int, int]:
@@ -186,14 +186,14 @@ def test_a_bank_that_ran_dry_begins_no_set(field: Field) -> None:
     catalog = field.catalog
     usable = dict(list(catalog.drawn.items())[:3])
     with pytest.raises(Refusal, match="不够一套"):
-        field.do(lambda session: play.begin(session, replace(catalog, drawn=usable), me, number, NOW, random.Random(1)))
+        field.do(lambda session: play.begin_set(session, replace(catalog, drawn=usable), me, number, NOW, random.Random(1)))
     assert field.begin(me, number).item.n == 1
 
 
 def test_every_set_holds_the_same_mix_of_levels() -> None:
-    assert apportioned({1: 10, 2: 60, 3: 30}, 5) == {1: 1, 2: 3, 3: 1}
-    assert apportioned({1: 5}, 5) == {1: 5}
-    assert sum(apportioned({1: 7, 2: 11, 3: 13}, 10).values()) == 10
+    assert apportion({1: 10, 2: 60, 3: 30}, 5) == {1: 1, 2: 3, 3: 1}
+    assert apportion({1: 5}, 5) == {1: 5}
+    assert sum(apportion({1: 7, 2: 11, 3: 13}, 10).values()) == 10
 
 
 @pytest.mark.parametrize(("late", "counts"), [(-0.001, True), (0, False), (1, False)])
@@ -279,7 +279,7 @@ def test_a_late_joiner_of_the_unit_enters_its_team(field: Field) -> None:
     number = field.open(replace(PLAN, rules=ContestRules(teams="unit")))
     late = field.person("1002", unit="某局/甲处")
     field.play(late, number, 5)
-    assert field.do(lambda session: [row[2] for row in teams.members(session, number)]) == ["1001", "1002"]
+    assert field.do(lambda session: [row[2] for row in teams.list_members(session, number)]) == ["1001", "1002"]
 
 
 def test_a_contest_for_one_unit_does_not_exist_for_others(field: Field) -> None:
@@ -288,7 +288,7 @@ def test_a_contest_for_one_unit_does_not_exist_for_others(field: Field) -> None:
     number = field.open(replace(PLAN, audience=UnitIs("某局/甲处")))
     with pytest.raises(Refusal, match="没有编号为"):
         field.begin(stranger, number)
-    assert field.do(lambda session: play.offered(session, stranger, NOW)) == []
+    assert field.do(lambda session: play.open_contests(session, stranger, NOW)) == []
 
 
 def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_contests_of_others(field: Field) -> None:
@@ -297,9 +297,9 @@ def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_conte
     number = field.open(author=mine)
     assert field.do(lambda session: contests.get(session, number)).plan.audience == UnitIs("某局/甲处")
     whole = field.open()
-    assert field.do(lambda session: [one.id for one in manage.listed(session, mine)]) == [number]
+    assert field.do(lambda session: [one.id for one in manage.list_contests(session, mine)]) == [number]
     with pytest.raises(Refusal, match=f"没有编号为 {whole}"):
-        field.do(lambda session: leaderboard.close_by(session, field.catalog, mine, whole, NOW))
+        field.do(lambda session: leaderboard.close_early(session, field.catalog, mine, whole, NOW))
 
 
 def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
@@ -315,7 +315,7 @@ def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
     board = field.close(number)
     assert board is not None
     for group in (strong, weak):
-        mine = leaderboard.league_of(board, group[0].id)
+        mine = leaderboard.league_places(board, group[0].id)
         assert {one.player.id for one in mine} == {one.id for one in group}
         assert mine[0].place == 1
 
@@ -335,7 +335,7 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
     field.now += timedelta(minutes=1)
-    field.do(lambda session: leaderboard.stop(session, ADMIN, number, field.now))
+    field.do(lambda session: leaderboard.end_early(session, ADMIN, number, field.now))
     ended = field.now
     field.now += timedelta(seconds=2)
     put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).next_question  # type: ignore[assignment]
@@ -346,19 +346,19 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [number]
     assert field.result(me, number)[0] == 400
     with pytest.raises(Refusal, match="没有可以结束的"):
-        field.do(lambda session: leaderboard.stop(session, ADMIN, number, field.now))
+        field.do(lambda session: leaderboard.end_early(session, ADMIN, number, field.now))
 
 
 def test_what_has_not_begun_is_cancelled_and_not_ended(field: Field) -> None:
     number = field.open(replace(PLAN, opens_at=NOW + timedelta(days=1)))
     with pytest.raises(Refusal, match="还没有开始"):
-        field.do(lambda session: leaderboard.stop(session, ADMIN, number, NOW))
+        field.do(lambda session: leaderboard.end_early(session, ADMIN, number, NOW))
 
 
 def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
     number = field.open()
     with pytest.raises(Refusal, match="规则不能再改"):
-        field.do(lambda session: manage.change(session, field.catalog, ADMIN, number, replace(PLAN, name="别的"), NOW))
+        field.do(lambda session: manage.update_draft(session, field.catalog, ADMIN, number, replace(PLAN, name="别的"), NOW))
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_a_contest_that_cannot_be_held_is_refused_before_anybody_sees_it(field: 
 
 def test_every_act_stands_in_the_audit(field: Field) -> None:
     number = field.open()
-    field.do(lambda session: leaderboard.close_by(session, field.catalog, ADMIN, number, NOW))
+    field.do(lambda session: leaderboard.close_early(session, field.catalog, ADMIN, number, NOW))
     found = field.do(lambda session: session.execute(text("SELECT action, actor, target FROM audit ORDER BY id")).all())
     assert [tuple(row) for row in found] == [(act, "9001", f"contest:{number}") for act in ("新建竞赛", "开放竞赛", "竞赛结束")]
 

@@ -25,7 +25,9 @@ def test_nothing_is_looked_through_from_end_to_end(sqlite_engine: Engine, statem
 
 
 @pytest.mark.parametrize(
-    ("statement", "index"), [(duels._OWED, "duel_player_owed"), (short_answers._WAITING, "answer_provisional")], ids=["news owed", "answers to mark"]
+    ("statement", "index"),
+    [(duels._PENDING_NEWS, "duel_player_owed"), (short_answers._WAITING, "answer_provisional")],
+    ids=["news owed", "answers to mark"],
 )
 def test_what_waits_stands_in_an_index_of_its_own(sqlite_engine: Engine, statement: Statement, index: str) -> None:
     assert any(line.startswith("SCAN") and line.endswith(f"USING INDEX {index}") for line in plan(sqlite_engine, statement))

@@ -36,12 +36,12 @@ def held(agency: Agency, staff_nos: list[str], audience: Audience | None = None)
 
     def work(session: Session) -> int:
         number = contests.add(session, plan, "9001", at)
-        contests.open_(session, number, at)
+        contests.open_draft(session, number, at)
         for staff_no in staff_nos:
             person = people_audience.find_person_id(session, staff_no)
             assert person is not None
             players.join(session, number, person, None, 0, at)
-            players.stand(session, number, person, ContestResult(8000, 0, 1, at))
+            players.set_result(session, number, person, ContestResult(8000, 0, 1, at))
         return number
 
     return agency.database.write_now(work)

@@ -43,15 +43,7 @@ def noon(day: date) -> datetime:
 
 
 class Agency:
-    """Writes and reads through
-    <<<<<<< OURS
-    `Database`
-    ||||||| BASE
-    the desk
-    =======
-    the database
-    >>>>>>> THEIRS
-    ; days are text such as 2026-03-01."""
+    """Writes and reads through `Database`; days are text such as 2026-03-01."""
 
     def __init__(self, engine: Engine) -> None:
         self.database = Database(engine)
@@ -98,15 +90,7 @@ class Agency:
         return self.database.write_now(work)
 
     def earn(self, person_id: int, hours: float, day: str, category: str = "online", recorded: str | None = None, seconds: int = 0) -> int:
-        """An entry written by the
-        <<<<<<< OURS
-        ledger
-        ||||||| BASE
-        house
-        =======
-        service
-        >>>>>>> THEIRS
-        's own function; returns its id."""
+        """An entry written by the ledger's own function; returns its id."""
         amount, source = seconds or int(hours * PER_HOUR), str(next(self.sources))
         recorded_at = noon(date.fromisoformat(recorded or day))
         entry_id = self.database.write_now(

@@ -29,23 +29,7 @@ ADMIN = Author("9001", "test")
 
 @dataclass
 class ExamBrowserHarness:
-    """A
-    <<<<<<< OURS
-    served
-    ||||||| BASE
-    house
-    =======
-    running
-    >>>>>>> THEIRS
-
-    <<<<<<< OURS
-    app
-    ||||||| BASE
-    that serves,
-    =======
-    service
-    >>>>>>> THEIRS
-     with an exam that is open now, and everything that was sent to its pages."""
+    """XX an exam that is open now, and everything that was sent to its pages."""
 
     service: RunningService
     exam_id: int
@@ -72,15 +56,7 @@ class ExamBrowserHarness:
 
 @asynccontextmanager
 async def open_exam_browser(engine: Engine, **more: Any) -> AsyncIterator[ExamBrowserHarness]:
-    """An
-    <<<<<<< OURS
-    app
-    ||||||| BASE
-    house
-    =======
-    running service
-    >>>>>>> THEIRS
-     in this process with learner 1001, who can also use the local chat page, and an open exam of ten items."""
+    """An app in this process with learner 1001, who can also use the local chat page, and an open exam of ten items."""
     async with running_service(engine, [Persona("1001", "学员甲", "学员")], **more) as service:
         hall = service.app
         now = hall.clock()

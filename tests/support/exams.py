@@ -38,23 +38,7 @@ def message(at: datetime, user: str = "1001", text: str = "", message_id: str = 
 
 @dataclass
 class ExamHarness:
-    """
-    <<<<<<< OURS
-    Exams of
-    ||||||| BASE
-    An examination hall over
-    =======
-    Exams over
-    >>>>>>> THEIRS
-     a
-    <<<<<<< OURS
-    running app
-    ||||||| BASE
-    house
-    =======
-    dispatcher
-    >>>>>>> THEIRS
-    : every call is a transaction of its own, like a message."""
+    """Exams over a dispatcher: every call is a transaction of its own, like a message."""
 
     dispatcher: Dispatcher
 

@@ -1,4 +1,4 @@
-"""A live contest as the tests hold one: questions from the shipped banks, teams where they are wanted, a host with a chat."""
+"""Live contests for tests: questions from the shipped banks, teams where they are wanted, and a host with a chat."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.contest.contest import ContestPlan, ContestRules
-from bot.domain.contest.stage_rounds import Scheme
+from bot.domain.contest.stage_rounds import StageScheme
 from bot.domain.library.question import Question
 from bot.domain.message import Address
 from bot.domain.people.audience import All
@@ -36,7 +36,7 @@ def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
 def plan(
     session: Session,
     catalog: Catalog,
-    by: LiveHost,
+    host: LiveHost,
     *,
     questions: int = 4,
     kind: str = "single",
@@ -49,10 +49,10 @@ def plan(
     """A contest over the first questions of a kind, a point each; its id."""
     names = sorted(name for name in catalog.drawn if catalog.library.questions[name].kind == kind)[:questions]
     items = [ContestItem(n, name, catalog.drawn[name], 1000, parts[n - 1] if parts else "") for n, name in enumerate(names, 1)]
-    used = rules or ContestRules(seconds=30, board="all", teams="listed" if named else "none")
-    contest_id = manage.create(session, catalog, by.author, ContestPlan("七一知识竞赛", form, used, (), All()), now, items)
+    contest_rules = rules or ContestRules(seconds=30, board="all", teams="listed" if named else "none")
+    contest_id = manage.create(session, catalog, host.author, ContestPlan("七一知识竞赛", form, contest_rules, (), All()), now, items)
     for name, members in (named or {}).items():
-        teams.put_in(session, contest_id, teams.add(session, contest_id, name), members)
+        teams.add_members(session, contest_id, teams.get_or_create(session, contest_id, name), members)
     return contest_id
 
 
@@ -71,7 +71,7 @@ class Room:
         """The n-th question of the programme."""
 
         def work(session: Session) -> Question:
-            planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
+            planned = next(item for item in live_state.list_programme(session, self.id) if item.n == n)
             return self.dispatcher.catalog().question(session, planned.version_id)
 
         return self.dispatcher.database.read_now(work)
@@ -79,12 +79,12 @@ class Room:
     def wrong(self, n: int) -> str:
         """An option that is not right."""
         question = self.question(n)
-        return next(said for said, _ in question.choices if said not in question.key)
+        return next(choice for choice, _ in question.choices if choice not in question.key)
 
     def stage(self) -> LiveState:
-        found = self.dispatcher.database.read_now(lambda session: live_state.stage(session, self.id))
-        assert found is not None
-        return found
+        live = self.dispatcher.database.read_now(lambda session: live_state.get(session, self.id))
+        assert live is not None
+        return live
 
 
 def opened(
@@ -92,20 +92,20 @@ def opened(
     clock: Clock,
     *,
     players: int = 3,
-    scheme: Scheme | None = None,
+    scheme: StageScheme | None = None,
     of_team: Mapping[str, Sequence[int]] | None = None,
-    **more: Any,
+    **plan_options: Any,
 ) -> Room:
     """A room that is open, with so many players (2001 …) who have not come in yet; `of_team` names teams by places of players."""
 
     def work(session: Session) -> tuple[int, str]:
         enroll(session, "9001", "管理员甲", roles=("admin",))
         people = [enroll(session, f"{2001 + n}", f"选手{n + 1}") for n in range(players)]
-        by = hosted(session)
+        host = hosted(session)
         named = {name: [people[place] for place in places] for name, places in (of_team or {}).items()}
-        contest_id = plan(session, dispatcher.catalog(), by, named=named, now=clock.now, **more)
-        of = live_host.open_room(session, by, contest_id, scheme, clock.now, random.Random(1))
-        return contest_id, of.code
+        contest_id = plan(session, dispatcher.catalog(), host, named=named, now=clock.now, **plan_options)
+        live = live_host.open_room(session, host, contest_id, scheme, clock.now, random.Random(1))
+        return contest_id, live.code
 
     contest_id, code = dispatcher.database.write_now(work)
     return Room(

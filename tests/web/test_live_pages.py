@@ -58,7 +58,7 @@ class Hall:
 
     async def question(self, n: int) -> Any:
         def work(session: Session) -> Any:
-            planned = next(one for one in live_state.programme(session, self.id) if one.n == n)
+            planned = next(one for one in live_state.list_programme(session, self.id) if one.n == n)
             return self.service.app.catalog.question(session, planned.version_id)
 
         return await self.service.app.database.read(work)
@@ -196,7 +196,7 @@ async def test_who_is_no_administrator_any_more_steers_nothing(engine: Engine) -
         database = one.service.app.database
         await database.write(lambda session: session.execute(text("DELETE FROM role WHERE role = 'admin'")))
         assert (await act(one, session, proof, act="next"))[0] == 403
-        of = await database.read(lambda session: live_state.stage(session, one.id))
+        of = await database.read(lambda session: live_state.get(session, one.id))
         assert of is not None
         assert of.course.phase == "lobby"
 

@@ -1,4 +1,4 @@
-"""对战 and 应战: two or four colleagues, the same five questions, never a machine."""
+"""The chat commands 对战 and 应战: duels of two or four colleagues over the same questions."""
 
 from __future__ import annotations
 
@@ -15,83 +15,92 @@ from bot.services.contest import duel_invitations, duel_notifications
 from bot.services.contest.duel_invitations import DuelInvitation, JoinedDuel
 from bot.services.study.quiz import AnswerOutcome
 
-FOUR = ("4", "四人", "4人", "四人赛", "四人对战")
-NO = ("谢绝", "不", "不来", "拒绝", "没空")
-AGAIN = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
+FOUR_PLAYER_WORDS = ("4", "四人", "4人", "四人赛", "四人对战")
+DECLINE_WORDS = ("谢绝", "不", "不来", "拒绝", "没空")
+AGAIN_BUTTONS = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
 
 
 @command("对战", "PK", "pk", argument="<工号>")
-def duel(ctx: Context, said: str) -> Reply:
+def duel(ctx: Context, text: str) -> Reply:
     """找同事比一场：“对战”等人来，“对战 1010”邀请，“对战 四人”四人赛；5 道同样的题，最多差 2 分。"""
-    if said == "战绩":
+    if text == "战绩":
         return _record(ctx)
-    if said == "取消":
-        done = duel_invitations.cancel(ctx.session, ctx.me, ctx.now)
-        return Reply("已取消，不再等对手。" if done else "现在没有在等对手。", buttons=(Option("对战", "找人对战"),))
-    at = duel_invitations.current(ctx.session, ctx.me.id, ctx.now)
-    if at is not None and at.state == "running":
-        left = duration_text(max(0, int((at.until - ctx.now).total_seconds())))
-        return messages.question_reply(contest_duel.put(ctx.session, ctx.catalog, at, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {left}。")
-    if not said or said in ("2", "双人", "两人") or said in FOUR:
-        return _told(duel_invitations.look_for(ctx.session, ctx.catalog, ctx.me, 4 if said in FOUR else 2, ctx.now, ctx.rng))
-    names = [one for one in re.split(r"[\s、,，]+", said) if one]
-    if len(names) > max(duel_values.SIZES) - 1:
-        raise Refusal(f"一次最多邀请 {max(duel_values.SIZES) - 1} 人。")
-    people = [duel_invitations.called_by(ctx.session, one, ctx.now) for one in names]
-    return _told(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
+    if text == "取消":
+        is_cancelled = duel_invitations.cancel(ctx.session, ctx.me, ctx.now)
+        return Reply("已取消，不再等对手。" if is_cancelled else "现在没有在等对手。", buttons=(Option("对战", "找人对战"),))
+    current = duel_invitations.current_duel(ctx.session, ctx.me.id, ctx.now)
+    if current is not None and current.state == "running":
+        remaining = duration_text(max(0, int((current.until - ctx.now).total_seconds())))
+        return messages.question_reply(
+            contest_duel.current_question(ctx.session, ctx.catalog, current, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {remaining}。"
+        )
+    if not text or text in ("2", "双人", "两人") or text in FOUR_PLAYER_WORDS:
+        return _invitation_reply(
+            duel_invitations.find_opponent(ctx.session, ctx.catalog, ctx.me, 4 if text in FOUR_PLAYER_WORDS else 2, ctx.now, ctx.rng)
+        )
+    names = [name for name in re.split(r"[\s、,，]+", text) if name]
+    if len(names) > max(duel_values.PLAYER_COUNTS) - 1:
+        raise Refusal(f"一次最多邀请 {max(duel_values.PLAYER_COUNTS) - 1} 人。")
+    people = [duel_invitations.find_colleague(ctx.session, name, ctx.now) for name in names]
+    return _invitation_reply(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
 
 
 @command("应战", argument="<编号>")
-def answer(ctx: Context, said: str) -> Reply:
+def answer(ctx: Context, text: str) -> Reply:
     """接受对战邀请：“应战 12”；不方便回“应战 12 谢绝”。"""
-    found = re.fullmatch(r"#?(\d{1,9})?\s*(\S*)", said)
-    if found is None or (found[2] and found[2] not in NO):
+    match = re.fullmatch(r"#?(\d{1,9})?\s*(\S*)", text)
+    if match is None or (match[2] and match[2] not in DECLINE_WORDS):
         raise Refusal("请这样回复：「应战」或「应战 编号」；不方便回「应战 编号 谢绝」。")
-    number = int(found[1]) if found[1] else None
-    if found[2]:
-        duel_invitations.decline(ctx.session, ctx.me, number, ctx.now)
+    duel_id = int(match[1]) if match[1] else None
+    if match[2]:
+        duel_invitations.decline(ctx.session, ctx.me, duel_id, ctx.now)
         return Reply("已谢绝，会告诉对方。")
-    return _told(duel_invitations.accept(ctx.session, ctx.catalog, ctx.me, number, ctx.now, ctx.rng))
+    return _invitation_reply(duel_invitations.accept(ctx.session, ctx.catalog, ctx.me, duel_id, ctx.now, ctx.rng))
 
 
-def _told(made: DuelInvitation | JoinedDuel) -> Reply:
-    if isinstance(made, JoinedDuel):
-        named = "、".join(one.name for one in made.others)
-        length = duration_text(int(duel_values.LENGTH.total_seconds()))
+def _invitation_reply(joined: DuelInvitation | JoinedDuel) -> Reply:
+    if isinstance(joined, JoinedDuel):
+        names = "、".join(player.name for player in joined.others)
+        length = duration_text(int(duel_values.TIME_LIMIT.total_seconds()))
         return messages.question_reply(
-            made.put, f"⚔ 与 {named} 的对战开始：同样 {duel_values.QUESTIONS} 道题，{length}内答完，先比答对题数，再比用时。"
+            joined.question, f"⚔ 与 {names} 的对战开始：同样 {duel_values.QUESTION_COUNT} 道题，{length}内答完，先比答对题数，再比用时。"
         )
-    wanted = made.duel.size
-    if made.duel.is_invited:
-        named = "、".join(one.name for one in made.players if one.state == "invited")
-        head = f"已邀请 {named}，" if made.duel.made_by in {one.id for one in made.players if one.is_in} and named else "还在等其他人，"
+    wanted = joined.duel.size
+    if joined.duel.is_invited:
+        names = "、".join(player.name for player in joined.players if player.state == "invited")
+        heading = (
+            f"已邀请 {names}，" if joined.duel.made_by in {player.id for player in joined.players if player.is_in} and names else "还在等其他人，"
+        )
         return Reply(
-            f"{head}对方应战就开始，邀请 {duration_text(made.seconds)}内有效。开始时会在这里告诉您。", buttons=(Option("对战 取消", "不等了"),)
+            f"{heading}对方应战就开始，邀请 {duration_text(joined.seconds)}内有效。开始时会在这里告诉您。", buttons=(Option("对战 取消", "不等了"),)
         )
-    short = f"已有 {made.ready}/{wanted} 人" if wanted > 2 else "正在找对手"
+    status = f"已有 {joined.ready}/{wanted} 人" if wanted > 2 else "正在找对手"
     return Reply(
-        f"{short}，{made.seconds} 秒内等不到就告诉您；没有机器人陪打。开始时会在这里告诉您，也可以回复「对战」看看。",
+        f"{status}，{joined.seconds} 秒内等不到就告诉您；没有机器人陪打。开始时会在这里告诉您，也可以回复「对战」看看。",
         buttons=(Option("对战", "看看来了没有"), Option("对战 取消", "不等了")),
     )
 
 
 def _record(ctx: Context) -> Reply:
-    found = contest_duel.record(ctx.session, ctx.me.id, ctx.now)
-    if not found.played:
+    record = contest_duel.monthly_record(ctx.session, ctx.me.id, ctx.now)
+    if not record.played:
         return Reply("本月还没有打过对战。", buttons=(Option("对战", "找人对战"),))
-    text = (
-        f"本月对战 {found.played} 场，第一 {found.won} 场，对战积分 {found.points}"
-        f"（每天前 {duel_values.COUNTED_A_DAY} 场计分）。只有自己看得到，不计学时。"
+    summary = (
+        f"本月对战 {record.played} 场，第一 {record.won} 场，对战积分 {record.points}"
+        f"（每天前 {duel_values.SCORED_PER_DAY} 场计分）。只有自己看得到，不计学时。"
     )
-    return Reply(text, buttons=(Option("对战", "再来一场"),))
+    return Reply(summary, buttons=(Option("对战", "再来一场"),))
 
 
 @ending(contest_duel.KIND)
-def _done(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+def _finished_lines(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     """A player has answered all: the result, or that the others are still at it."""
-    over = contest_duel.finish(ctx.session, outcome.sitting, ctx.now)
+    over = contest_duel.finish_player(ctx.session, outcome.sitting, ctx.now)
     if over.is_over:
-        return "\n".join(["⚔ 对战结束。", *duel_notifications.results(over.players, ctx.me.id)]), AGAIN
-    mine = next(one for one in over.players if one.id == ctx.me.id)
-    left = duration_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
-    return f"⚔ 您答完了：对 {mine.correct} 题，用时 {duration_text(mine.millis // 1000)}。等对手答完（最多 {left}），结果会发到这里。", AGAIN[1:]
+        return "\n".join(["⚔ 对战结束。", *duel_notifications.result_lines(over.players, ctx.me.id)]), AGAIN_BUTTONS
+    mine = next(player for player in over.players if player.id == ctx.me.id)
+    remaining = duration_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
+    return (
+        f"⚔ 您答完了：对 {mine.correct} 题，用时 {duration_text(mine.millis // 1000)}。等对手答完（最多 {remaining}），结果会发到这里。",
+        AGAIN_BUTTONS[1:],
+    )

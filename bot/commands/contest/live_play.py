@@ -1,10 +1,10 @@
-"""Taking part from a phone: in by the code, an answer by a tap or a letter, 抢, and 继续 for whoever was away."""
+"""Taking part in a live contest from a chat: joining by code, answering by tap or letter, pressing 抢, and 继续 to catch up."""
 
 from __future__ import annotations
 
 from bot.commands import tasks
 from bot.commands.contest import messages
-from bot.commands.contest.play import ROOMS, plays
+from bot.commands.contest.play import ROOM_OPENERS, plays
 from bot.commands.router import Context, normalize
 from bot.commands.study import messages as study_messages
 from bot.commands.tasks import TaskKind
@@ -12,131 +12,132 @@ from bot.domain.contest.contest import Contest
 from bot.domain.contest.stage_rounds import ROUND_LABELS
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.contest import live_broadcast, live_play
-from bot.services.contest.live_play import LIVE, PlayerSeat
+from bot.services.contest.live_play import LIVE_FORM, PlayerSeat
 from bot.services.contest.stage_scoring import BuzzerPress
 from bot.services.library import key_visibility
 from bot.services.study import current_task
 from bot.storage.contest import live_state
 from bot.storage.contest.live_state import LiveState
 
-PRESS = ("抢", "抢答", "我抢")
-THEN = {"void": "本题作废", "out": "本题你们队不再参加", "on": "继续"}
+BUZZ_WORDS = ("抢", "抢答", "我抢")
+FALSE_START_TEXTS = {"void": "本题作废", "out": "本题你们队不再参加", "on": "继续"}
 
 
 def come_in(ctx: Context, code: str) -> Reply | None:
-    """`竞赛 123456`: in for the first time or again; None for a code of nothing."""
-    of = live_state.coded(ctx.session, code)
-    return None if of is None else _enter(ctx, of)
+    """`竞赛 123456`: join or rejoin by code; None for an unknown code."""
+    live = live_state.get_by_code(ctx.session, code)
+    return None if live is None else _enter(ctx, live)
 
 
-ROOMS.append(come_in)
+ROOM_OPENERS.append(come_in)
 
 
 @plays("live", "onsite")
-def room(ctx: Context, one: Contest, said: str) -> Reply:
-    """`竞赛 7`: in while the room is open, the rules before, the own result after."""
-    of = live_state.stage(ctx.session, one.id)
-    if of is not None and of.course.phase != "finished":
-        return _enter(ctx, of)
-    if of is None:
-        return Reply("\n".join([*messages.plan(one), "还没有开场；开场以后发大屏幕上的参赛码进入。"]))
-    return Reply(f"「{one.name}」已结束。{live_broadcast.after(ctx.session, of, ctx.me.id)}")
+def room(ctx: Context, contest: Contest, text: str) -> Reply:
+    """`竞赛 7`: join while the room is open; the rules before, the participant's result after."""
+    live = live_state.get(ctx.session, contest.id)
+    if live is not None and live.course.phase != "finished":
+        return _enter(ctx, live)
+    if live is None:
+        return Reply("\n".join([*messages.plan_lines(contest), "还没有开场；开场以后发大屏幕上的参赛码进入。"]))
+    return Reply(f"「{contest.name}」已结束。{live_broadcast.standing_text(ctx.session, live, ctx.me.id)}")
 
 
-def _enter(ctx: Context, of: LiveState) -> Reply:
-    """In for the first time or again; what is on now is shown at once."""
-    seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, of, ctx.now)
-    lines = [study_messages.paused_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.stage.name}」{_team(seat)}。"]
+def _enter(ctx: Context, live: LiveState) -> Reply:
+    """Join or rejoin; the current question is shown at once."""
+    seat = live_play.enter(ctx.session, ctx.catalog, ctx.me, live, ctx.now)
+    lines = [study_messages.paused_line(seat.put_down), f"{'已进入' if seat.is_new else '欢迎回来，'}「{seat.live.name}」{_team_text(seat)}。"]
     if seat.is_new:
         lines.append("题目会发到这里，点选项或回复字母作答，第一次提交的有效；掉线了回来发「继续」，答过的都在。")
-    return _now(ctx, seat, "\n".join(line for line in lines if line))
+    return _view_reply(ctx, seat, "\n".join(line for line in lines if line))
 
 
-def _team(seat: PlayerSeat) -> str:
+def _team_text(seat: PlayerSeat) -> str:
     return f"，您在「{seat.team[1]}」" if seat.team else ""
 
 
-def _now(ctx: Context, seat: PlayerSeat, before: str) -> Reply:
-    """What is on at this moment, after some words."""
-    found = live_play.view(ctx.session, ctx.catalog, seat)
-    course = seat.stage.course
-    if found.item is None or found.question is None:
-        return Reply(f"{before}\n还没有开始，请稍候，看大屏幕。".strip())
-    place = f"第 {found.item.n} 题"
-    if found.item.void:
-        line = f"{place}作废：{found.item.void}。请等下一题。"
+def _view_reply(ctx: Context, seat: PlayerSeat, lead: str) -> Reply:
+    """The current question or state, after a lead text."""
+    view = live_play.current_view(ctx.session, ctx.catalog, seat)
+    course = seat.live.course
+    if view.item is None or view.question is None:
+        return Reply(f"{lead}\n还没有开始，请稍候，看大屏幕。".strip())
+    place = f"第 {view.item.n} 题"
+    if view.item.void:
+        line = f"{place}作废：{view.item.void}。请等下一题。"
     elif course.paused:
         line = f"{place}暂停中，恢复以后接着答。"
     elif course.phase not in ("reading", "open"):
         exam = key_visibility.current_exam_name(ctx.session, ctx.me.id, ctx.now)
-        told = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else live_broadcast.solved(found.item, found.question)
-        line = f"{told}\n{f'您答 {found.said}。' if found.said else ''}{live_broadcast.after(ctx.session, seat.stage, ctx.me.id)}请等下一题。"
-    elif found.said:
-        line = f"{place}您已经答过（{found.said}），请等下一题。"
-    elif found.item.round == "risk":
+        own_choice = f"您答 {view.choice}。" if view.choice else ""
+        solution = f"{place}已收题。您正在考《{exam}》，答案交卷以后再看。" if exam else live_broadcast.solution_text(view.item, view.question)
+        line = f"{solution}\n{own_choice}{live_broadcast.standing_text(ctx.session, seat.live, ctx.me.id)}请等下一题。"
+    elif view.choice:
+        line = f"{place}您已经答过（{view.choice}），请等下一题。"
+    elif view.item.round == "risk":
         line = f"{place}是{ROUND_LABELS['risk']}题，在台上作答。"
     else:
-        return Reply(before, live_broadcast.card(seat.stage, found.item, found.question))
-    return Reply(f"{before}\n{line}".strip())
+        return Reply(lead, live_broadcast.question_card(seat.live, view.item, view.question))
+    return Reply(f"{lead}\n{line}".strip())
 
 
-def _hold(ctx: Context, sitting_id: int) -> None:
-    current_task.take_up(ctx.session, ctx.catalog, ctx.me.id, LIVE.task, sitting_id, LIVE.claim, ctx.now)
+def _take(ctx: Context, sitting_id: int) -> None:
+    current_task.take_up(ctx.session, ctx.catalog, ctx.me.id, LIVE_FORM.task, sitting_id, LIVE_FORM.claim, ctx.now)
 
 
-def _typed(ctx: Context, ref: int, text: str) -> Reply | None:
-    contest_id = live_play.contest_of(ctx.session, ref)
+def _handle_text(ctx: Context, sitting_id: int, text: str) -> Reply | None:
+    contest_id = live_play.contest_of_sitting(ctx.session, sitting_id)
     if contest_id is None:
         return None
-    seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
-    found = live_play.view(ctx.session, ctx.catalog, seat)
-    if normalize(text).rstrip("!。") in PRESS:
-        return _pressed(ctx, seat, seat.stage.course.item)
-    if found.question is None or found.question.parse_answer(text) is None:
+    seat = live_play.require_seat(ctx.session, ctx.me.id, contest_id)
+    view = live_play.current_view(ctx.session, ctx.catalog, seat)
+    if normalize(text).rstrip("!。") in BUZZ_WORDS:
+        return _press_buzzer(ctx, seat, seat.live.course.item)
+    if view.question is None or view.question.parse_answer(text) is None:
         return None
-    return _answered(ctx, contest_id, seat.stage.course.item, text)
+    return _record_answer(ctx, contest_id, seat.live.course.item, text)
 
 
-def _tapped(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
+def _handle_tap(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
     """A card names the contest, not the person: a forwarded card counts for whoever taps it, if they take part, or not at all."""
-    if text != live_broadcast.BUZZ:
-        return _answered(ctx, contest_id, n, text)
-    seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
-    reply = _pressed(ctx, seat, n)
-    _hold(ctx, seat.sitting_id)
+    if text != live_broadcast.BUZZ_ANSWER:
+        return _record_answer(ctx, contest_id, n, text)
+    seat = live_play.require_seat(ctx.session, ctx.me.id, contest_id)
+    reply = _press_buzzer(ctx, seat, n)
+    _take(ctx, seat.sitting_id)
     return reply
 
 
-def _answered(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
-    sitting_id, choice = live_play.answer(ctx.session, ctx.catalog, ctx.me.id, contest_id, n, text, ctx.incoming)
-    _hold(ctx, sitting_id)
+def _record_answer(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
+    sitting_id, choice = live_play.record_live_answer(ctx.session, ctx.catalog, ctx.me.id, contest_id, n, text, ctx.incoming)
+    _take(ctx, sitting_id)
     return Reply(f"{study_messages.RECORDED}：第 {n} 题，您答 {choice}。收题后公布答案。", done=f"已选 {choice}")
 
 
-def _pressed(ctx: Context, seat: PlayerSeat, n: int) -> Reply:
-    came = live_play.press(ctx.session, ctx.me.id, seat, n, ctx.incoming)
-    return Reply(_told(came, seat), done="犯规" if came.fault else "已抢")
+def _press_buzzer(ctx: Context, seat: PlayerSeat, n: int) -> Reply:
+    press = live_play.press_buzzer(ctx.session, ctx.me.id, seat, n, ctx.incoming)
+    return Reply(_press_text(press, seat), done="犯规" if press.is_false_start else "已抢")
 
 
-def _told(came: BuzzerPress, seat: PlayerSeat) -> str:
-    if not came.fault:
+def _press_text(press: BuzzerPress, seat: PlayerSeat) -> str:
+    if not press.is_false_start:
         return f"{study_messages.RECORDED}：{seat.team[1] if seat.team else ''} 已抢。先后以服务器收到的时刻为准，请看大屏幕。"
-    lost = f"扣 {came.points} 分，" if came.points else ""
-    return f"{study_messages.RECORDED}：抢早了，犯规，{lost}{THEN[came.then]}。"
+    penalty = f"扣 {press.points} 分，" if press.points else ""
+    return f"{study_messages.RECORDED}：抢早了，犯规，{penalty}{FALSE_START_TEXTS[press.then]}。"
 
 
-def _resume(ctx: Context, ref: int) -> Reply:
-    contest_id = live_play.contest_of(ctx.session, ref)
+def _resume(ctx: Context, sitting_id: int) -> Reply:
+    contest_id = live_play.contest_of_sitting(ctx.session, sitting_id)
     if contest_id is None:
         raise Refusal("这场竞赛已经不在了。")
-    seat = live_play.seat(ctx.session, ctx.me.id, contest_id)
-    _hold(ctx, seat.sitting_id)
-    return _now(ctx, seat, f"「{seat.stage.name}」{_team(seat)}")
+    seat = live_play.require_seat(ctx.session, ctx.me.id, contest_id)
+    _take(ctx, seat.sitting_id)
+    return _view_reply(ctx, seat, f"「{seat.live.name}」{_team_text(seat)}")
 
 
-def _leave(ctx: Context, ref: int) -> Reply:
+def _leave(ctx: Context, sitting_id: int) -> Reply:
     name = current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     return Reply(f"已放下{name}，答过的都在。回复「继续」随时回来。", buttons=(Option("继续", "继续"),))
 
 
-tasks.register(TaskKind(LIVE.task, "l", _typed, _tapped, _resume, _resume, _resume, _leave, lambda ctx, ref: False))
+tasks.register(TaskKind(LIVE_FORM.task, "l", _handle_text, _handle_tap, _resume, _resume, _resume, _leave, lambda ctx, ref: False))

@@ -1,6 +1,4 @@
-"""A contest as a value: who may take part, out of which questions, from when until when, by which rules.
-
-A contest's rules as data: what a question is worth, how many sets count, how the board is made and who is named on it.
+"""A contest as an administrator plans it: its audience, question sources, window and scoring rules, and their texts for users.
 
 Points are whole thousandths of a point, times whole milliseconds on the server's clock.
 """
@@ -38,7 +36,7 @@ class ContestPlan:
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """A row read: the plan, how it stands, and the board as it was frozen (empty before)."""
+    """A stored contest: the plan, its state, and the frozen board (empty before it is closed)."""
 
     id: int
     plan: ContestPlan
@@ -56,16 +54,16 @@ class Contest:
     def rules(self) -> ContestRules:
         return self.plan.rules
 
-    def runs(self, at: datetime) -> bool:
-        """Whether what arrives at a moment counts."""
+    def is_open_at(self, moment: datetime) -> bool:
+        """True when an answer that arrives at this moment counts."""
         opens, closes = self.plan.opens_at, self.plan.closes_at
-        return self.state == "open" and (opens is None or opens <= at) and (closes is None or at < closes)
+        return self.state == "open" and (opens is None or opens <= moment) and (closes is None or moment < closes)
 
 
 def span_text(plan: ContestPlan) -> str:
     """7月1日 09:00—7月8日 18:00, in Shanghai; empty where a host opens and closes."""
-    moments = [one for one in (plan.opens_at, plan.closes_at) if one is not None]
-    return "—".join(f"{chinese_day(day_of(one))} {one.astimezone(SHANGHAI):%H:%M}" for one in moments)
+    moments = [moment for moment in (plan.opens_at, plan.closes_at) if moment is not None]
+    return "—".join(f"{chinese_day(day_of(moment))} {moment.astimezone(SHANGHAI):%H:%M}" for moment in moments)
 
 
 # ── The command of an invitation ──
@@ -73,23 +71,23 @@ def span_text(plan: ContestPlan) -> str:
 _TARGET = re.compile(r"竞赛 (\d{1,9})")
 
 
-def target_of(contest_id: int) -> str:
-    """What somebody says to take part, and an invitation offers as its button."""
+def invitation_target(contest_id: int) -> str:
+    """The chat command that takes part in a contest; invitations carry it as the target of their button."""
     return f"竞赛 {contest_id}"
 
 
-def contest_of(target: str) -> int | None:
-    """The contest that an invitation is to; None for an invitation to anything else."""
-    found = _TARGET.fullmatch(target)
-    return None if found is None else int(found[1])
+def contest_of_target(target: str) -> int | None:
+    """The id of the contest that an invitation leads to; None for an invitation to anything else."""
+    match = _TARGET.fullmatch(target)
+    return None if match is None else int(match[1])
 
 
-BOARDS = {"off": "不公布", "bands": "只公布档次", "upper": "公布中位以上", "all": "全部公布"}
-TAKES = {"sum": "各天之和", "best": "最好一套"}
-TEAMS = {"none": "不组队", "unit": "按单位", "listed": "按名单"}
-MOST_SPEED = 50
+BOARD_LABELS = {"off": "不公布", "bands": "只公布档次", "upper": "公布中位以上", "all": "全部公布"}
+TAKE_LABELS = {"sum": "各天之和", "best": "最好一套"}
+TEAM_LABELS = {"none": "不组队", "unit": "按单位", "listed": "按名单"}
+MAX_SPEED_PERCENT = 50
 """Percent: a right answer at the last second keeps half of its points at the least (bot/docs/rules.md G7)."""
-FULL_WITHIN = 500
+FULL_SPEED_MILLIS = 500
 """Milliseconds within which an answer is as fast as can be."""
 
 
@@ -118,7 +116,7 @@ class ContestRules:
     league: int = 0
 
     def __post_init__(self) -> None:
-        if wrong := _fault(self):
+        if wrong := _rules_error(self):
             raise Refusal(wrong)
 
 
@@ -128,23 +126,23 @@ _BOUNDS = {
     "counted_a_day": (1, 20, "每天计分套数"),
     "finish": (0, 1_000_000, "完成一套的得分（千分之一分）"),
     "base": (0, 1_000_000, "每题得分（千分之一分）"),
-    "speed": (0, MOST_SPEED, "速度权重（百分比）"),
+    "speed": (0, MAX_SPEED_PERCENT, "速度权重（百分比）"),
     "seconds": (1, 3600, "每题秒数"),
     "streak": (0, 1_000_000, "连对加分（千分之一分）"),
     "best": (0, 1000, "团队取前几名"),
     "league": (0, 1000, "分组人数"),
 }
-_WORDS = {"take": (TAKES, "取分办法"), "teams": (TEAMS, "组队办法"), "board": (BOARDS, "排行")}
+_CHOICES = {"take": (TAKE_LABELS, "取分办法"), "teams": (TEAM_LABELS, "组队办法"), "board": (BOARD_LABELS, "排行")}
 
 
-def _fault(rules: ContestRules) -> str:
-    for key, (least, most, called) in _BOUNDS.items():
+def _rules_error(rules: ContestRules) -> str:
+    for key, (minimum, maximum, label) in _BOUNDS.items():
         value = getattr(rules, key)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            return f"竞赛规则「{called}」应是 {least} 到 {most} 的整数。"
-    for key, (known, called) in _WORDS.items():
-        if getattr(rules, key) not in known:
-            return f"竞赛规则「{called}」只能是 {'、'.join(known)}。"
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+            return f"竞赛规则「{label}」应是 {minimum} 到 {maximum} 的整数。"
+    for key, (choices, label) in _CHOICES.items():
+        if getattr(rules, key) not in choices:
+            return f"竞赛规则「{label}」只能是 {'、'.join(choices)}。"
     if rules.counted_a_day > rules.sets_a_day:
         return f"竞赛规则「每天计分套数」（{rules.counted_a_day}）不能多于「每天套数」（{rules.sets_a_day}）。"
     if not rules.base and not rules.finish:
@@ -160,16 +158,16 @@ def rules_json(rules: ContestRules) -> dict[str, Any]:
     return asdict(rules)
 
 
-USUAL: Mapping[str, Mapping[str, Any]] = {"windowed": {}, "live": {"finish": 0, "base": 1000}, "onsite": {"finish": 0, "base": 1000}}
-"""What a form of contest goes by where nothing else is said: a point a question in a hall."""
+DEFAULT_RULES: Mapping[str, Mapping[str, Any]] = {"windowed": {}, "live": {"finish": 0, "base": 1000}, "onsite": {"finish": 0, "base": 1000}}
+"""The rules of each form of contest where a file states none: live forms give one point a question."""
 
 
-def rules_from_json(kept: Mapping[str, Any]) -> ContestRules:
-    """The rules of a row or a file; what is not said is as usual. Raises `Refusal` for a rule nobody knows or a value out of bounds."""
+def rules_from_json(values: Mapping[str, Any]) -> ContestRules:
+    """The rules of a row or a file; what is not stated takes its default. Raises `Refusal` for an unknown rule or a value out of bounds."""
     known = {field.name for field in fields(ContestRules)}
-    if unknown := [str(key) for key in kept if key not in known]:
+    if unknown := [str(key) for key in values if key not in known]:
         raise Refusal(f"竞赛规则里没有「{unknown[0][:30]}」，可以写：{'、'.join(sorted(known))}。")
-    return ContestRules(**dict(kept))
+    return ContestRules(**dict(values))
 
 
 # ── In words ──
@@ -180,7 +178,7 @@ def describe_rules(rules: ContestRules, *, windowed: bool = True) -> list[str]:
     lines = []
     if windowed:
         counted = "都计分" if rules.counted_a_day == rules.sets_a_day else f"计分最高的 {rules.counted_a_day} 套"
-        lines.append(f"每天 {rules.sets_a_day} 套、每套 {rules.size} 题，{counted}；总分取{TAKES[rules.take]}。")
+        lines.append(f"每天 {rules.sets_a_day} 套、每套 {rules.size} 题，{counted}；总分取{TAKE_LABELS[rules.take]}。")
     worth = f"每题 {points_text(rules.base)} 分"
     if windowed and rules.finish:
         full = points_text(rules.finish + rules.base * rules.size)
@@ -188,10 +186,10 @@ def describe_rules(rules: ContestRules, *, windowed: bool = True) -> list[str]:
     lines.append(
         f"{worth}；{speed_text(rules)}{f'连对从第二题起每题加 {points_text(rules.streak)} 分；' if rules.streak else ''}第一次提交的答案有效。"
     )
-    lines.append(TIES)
+    lines.append(TIE_RULE)
     if rules.teams != "none":
-        lines.append(f"团队{TEAMS[rules.teams]}：{team_text(rules)}。")
-    lines.append(f"排行：{BOARDS[rules.board]}{f'，水平相近的约 {rules.league} 人一组' if rules.league else ''}。")
+        lines.append(f"团队{TEAM_LABELS[rules.teams]}：{team_score_text(rules)}。")
+    lines.append(f"排行：{BOARD_LABELS[rules.board]}{f'，水平相近的约 {rules.league} 人一组' if rules.league else ''}。")
     return lines
 
 
@@ -201,11 +199,11 @@ def speed_text(rules: ContestRules) -> str:
     return f"答对按快慢计分，{rules.seconds} 秒内由满分匀降到 {100 - rules.speed}%；"
 
 
-TIES = "同分时依次比：答对题数多的在前，用时（以服务器收到为准）短的在前，先完成的在前；仍相同则并列。"
+TIE_RULE = "同分时依次比：答对题数多的在前，用时（以服务器收到为准）短的在前，先完成的在前；仍相同则并列。"
 
 
-def team_text(rules: ContestRules) -> str:
-    """How a team's score is made; stands in the heading of the team board (bot/docs/rules.md S17)."""
+def team_score_text(rules: ContestRules) -> str:
+    """How a team's score is computed; shown in the heading of the team board (bot/docs/rules.md S17)."""
     if rules.best:
         return f"团队得分为本队最高 {rules.best} 人的平均分（不足 {rules.best} 人的队按实有人数，未参加的按 0 分）"
     return "团队得分为全队人均分（未参加的按 0 分）"

@@ -1,6 +1,6 @@
-"""The board: places with ties by the stated rule, teams that are fair to small ones, and who is named: nobody below the middle.
+"""Leaderboards of players and teams: places with ties, team scores that are fair to small teams, and which names may be published.
 
-A board is made from results alone, so that the same rows give the same board whoever asks, and it can be frozen and made again.
+A board is computed from results alone, so the same rows give the same board whoever asks.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bot.domain.contest.contest import ContestRules, team_text
-from bot.domain.contest.scoring import NOTHING, ContestResult
+from bot.domain.contest.contest import ContestRules, team_score_text
+from bot.domain.contest.scoring import NO_RESULT, ContestResult
 
 BANDS = ((10, "第一档"), (30, "第二档"), (60, "第三档"), (100, "第四档"))
 """Up to which percentage of those who took part a band reaches."""
@@ -23,7 +23,7 @@ class RankedPlayer:
 
     id: int
     name: str
-    result: ContestResult = NOTHING
+    result: ContestResult = NO_RESULT
     team_id: int | None = None
     took_part: bool = True
     strength: int = 0
@@ -48,52 +48,58 @@ class TeamPlace:
     counted: int
     members: int
     present: int
-    result: ContestResult = NOTHING
+    result: ContestResult = NO_RESULT
 
 
-def places(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
+def rank_players(players: Iterable[RankedPlayer]) -> list[PlayerPlace]:
     """Those who took part in their order; within one place by name, so that a board is always the same."""
-    found: list[PlayerPlace] = []
-    for n, player in enumerate(sorted((one for one in players if one.took_part), key=lambda one: (*one.result.order, one.name, one.id)), 1):
-        tied = bool(found) and found[-1].player.result.order == player.result.order
-        found.append(PlayerPlace(found[-1].place if tied else n, player))
-    return found
+    ranked: list[PlayerPlace] = []
+    for position, player in enumerate(
+        sorted((entry for entry in players if entry.took_part), key=lambda entry: (*entry.result.order, entry.name, entry.id)), 1
+    ):
+        tied = bool(ranked) and ranked[-1].player.result.order == player.result.order
+        ranked.append(PlayerPlace(ranked[-1].place if tied else position, player))
+    return ranked
 
 
-def teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
-    """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as nought.
+def rank_teams(rules: ContestRules, names: Mapping[int, str], players: Iterable[RankedPlayer]) -> list[TeamPlace]:
+    """The board of teams: of each the mean over its best `rules.best` members, or over all of them; who did not take part counts as zero.
 
     A team with fewer members than `best` is measured over those it has. Ties as for players, over the sums of those who count.
     """
-    of_team: defaultdict[int, list[RankedPlayer]] = defaultdict(list)
+    members_by_team: defaultdict[int, list[RankedPlayer]] = defaultdict(list)
     for player in players:
         if player.team_id is not None and player.team_id in names:
-            of_team[player.team_id].append(player)
+            members_by_team[player.team_id].append(player)
     scored: list[tuple[int, ContestResult, int, int, int]] = []
-    for team_id, members in of_team.items():
+    for team_id, members in members_by_team.items():
         counted = min(rules.best, len(members)) if rules.best else len(members)
-        best = sorted((one.result for one in members if one.took_part), key=lambda each: each.order)[:counted]
-        moments = [each.finished for each in best if each.finished is not None]
+        best_results = sorted((member.result for member in members if member.took_part), key=lambda result: result.order)[:counted]
+        moments = [result.finished for result in best_results if result.finished is not None]
         result = ContestResult(
-            sum(each.points for each in best) // counted,
+            sum(result.points for result in best_results) // counted,
             # Over different numbers of members sums say nothing: means in thousandths do.
-            sum(each.correct for each in best) * 1000 // counted,
-            sum(each.millis for each in best) // counted,
+            sum(result.correct for result in best_results) * 1000 // counted,
+            sum(result.millis for result in best_results) // counted,
             max(moments, default=None),
         )
-        scored.append((team_id, result, counted, len(members), sum(one.took_part for one in members)))
-    found: list[TeamPlace] = []
-    for n, (team_id, result, counted, size, present) in enumerate(sorted(scored, key=lambda one: (*one[1].order, names[one[0]], one[0])), 1):
-        tied = bool(found) and found[-1].result.order == result.order
-        found.append(TeamPlace(found[-1].place if tied else n, team_id, names[team_id], result.points, counted, size, present, result))
-    return found
+        scored.append((team_id, result, counted, len(members), sum(member.took_part for member in members)))
+    ranked: list[TeamPlace] = []
+    for position, (team_id, result, counted, member_count, present) in enumerate(
+        sorted(scored, key=lambda entry: (*entry[1].order, names[entry[0]], entry[0])), 1
+    ):
+        tied = bool(ranked) and ranked[-1].result.order == result.order
+        ranked.append(
+            TeamPlace(ranked[-1].place if tied else position, team_id, names[team_id], result.points, counted, member_count, present, result)
+        )
+    return ranked
 
 
 def team_heading(rules: ContestRules) -> str:
-    return f"团队榜，{team_text(rules)}"
+    return f"团队榜，{team_score_text(rules)}"
 
 
-# ── Who is named ──
+# ── Publication ──
 
 
 class Ranked(Protocol):
@@ -103,10 +109,10 @@ class Ranked(Protocol):
     def place(self) -> int: ...
 
 
-P = TypeVar("P", bound=Ranked)
+RankedT = TypeVar("RankedT", bound=Ranked)
 
 
-def middle(board: Sequence[Ranked]) -> int:
+def upper_half_size(board: Sequence[Ranked]) -> int:
     """How many of a board stand in its middle or above; a place that begins there is named whole."""
     half = (len(board) + 1) // 2
     while half < len(board) and half and board[half].place == board[half - 1].place:
@@ -114,32 +120,32 @@ def middle(board: Sequence[Ranked]) -> int:
     return half
 
 
-def named(rules: ContestRules, board: Sequence[P]) -> list[P]:
+def publishable_entries(rules: ContestRules, board: Sequence[RankedT]) -> list[RankedT]:
     """Those whose names and places may be said, by the rule of the contest: nobody, the middle and above, or all."""
     match rules.board:
         case "all":
             return list(board)
         case "upper":
-            return list(board[: middle(board)])
+            return list(board[: upper_half_size(board)])
     return []
 
 
-def band(place: int, size: int) -> str:
+def band_label(place: int, size: int) -> str:
     """The band of a place among so many: what is said instead of places."""
     share = 100 * (place - 1) // max(1, size)
-    return next(label for upto, label in BANDS if share < upto)
+    return next(label for limit, label in BANDS if share < limit)
 
 
-def leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
+def split_into_leagues(players: Iterable[RankedPlayer], size: int) -> list[list[RankedPlayer]]:
     """Groups among equals (bot/docs/rules.md S21): everybody by strength, cut into groups of about `size` whose sizes differ by one at the most."""
-    ordered = sorted((one for one in players if one.took_part), key=lambda one: (-one.strength, one.id))
+    ordered = sorted((player for player in players if player.took_part), key=lambda player: (-player.strength, player.id))
     if not ordered:
         return []
-    parts = max(1, round(len(ordered) / size))
-    short, longer = divmod(len(ordered), parts)
-    found, at = [], 0
-    for n in range(parts):
-        end = at + short + (n < longer)
-        found.append(ordered[at:end])
-        at = end
-    return found
+    group_count = max(1, round(len(ordered) / size))
+    base_size, remainder = divmod(len(ordered), group_count)
+    groups, start = [], 0
+    for index in range(group_count):
+        end = start + base_size + (index < remainder)
+        groups.append(ordered[start:end])
+        start = end
+    return groups

@@ -1,4 +1,4 @@
-"""The course of a live contest: what may follow what, and during which moments an answer is in time."""
+"""The state machine of a live contest: which act may follow which phase, and in which time window an answer counts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACT_LABELS: Mapping[Act, str] = {
     "judge": "判分",
     "stake": "选分",
 }
-_MAY: Mapping[Act, tuple[Phase, ...]] = {
+_ALLOWED_PHASES: Mapping[Act, tuple[Phase, ...]] = {
     "next": ("lobby", "closed", "board"),
     "buzz": ("reading",),
     "close": ("reading", "open"),
@@ -46,7 +46,7 @@ _MAY: Mapping[Act, tuple[Phase, ...]] = {
     "judge": ("open", "closed"),
     "stake": ("lobby", "closed", "board", "reading"),
 }
-_INSTEAD: Mapping[Phase, str] = {
+_PHASE_HINTS: Mapping[Phase, str] = {
     "lobby": "竞赛还没有开始，先出第一题",
     "reading": "正在读题，可以开抢或收题",
     "open": "这一题还在答，先收题",
@@ -65,9 +65,9 @@ class ContestCourse:
     paused: bool = False
 
     def check(self, act: Act) -> None:
-        """Raises `Refusal` for what may not be done now."""
-        if self.phase not in _MAY[act]:
-            raise Refusal(f"现在不能{ACT_LABELS[act]}：{_INSTEAD[self.phase]}。")
+        """Raises `Refusal` for an act that is not allowed now."""
+        if self.phase not in _ALLOWED_PHASES[act]:
+            raise Refusal(f"现在不能{ACT_LABELS[act]}：{_PHASE_HINTS[self.phase]}。")
         if act == "pause" and self.paused:
             raise Refusal("已经暂停了，恢复请点「恢复」。")
         if act == "resume" and not self.paused:
@@ -79,7 +79,7 @@ class ContestCourse:
         return ContestCourse("reading" if read_first else "open", item)
 
     def after(self, act: Act) -> ContestCourse:
-        """The course after an act that says by itself what follows. Raises `Refusal` for what may not be done now."""
+        """The course after an act that has only one outcome. Raises `Refusal` for an act that is not allowed now."""
         self.check(act)
         match act:
             case "buzz":
@@ -93,7 +93,7 @@ class ContestCourse:
             case "pause" | "resume":
                 return replace(self, paused=act == "pause")
             case "void":
-                # What is void is not asked any further.
+                # A void question takes no further answers.
                 return ContestCourse("closed", self.item) if self.phase in ("reading", "open") else self
         return self
 
@@ -116,16 +116,16 @@ class AnswerWindow:
         return bool(self.pauses) and self.pauses[-1][1] is None
 
     @property
-    def end(self) -> datetime | None:
+    def deadline(self) -> datetime | None:
         """From this moment on an answer is late; None while nothing ends it: no limit, or a clock that stands."""
         running = None if self.paused else self.ends_at
-        ends = [one for one in (running, self.closed_at) if one is not None]
-        return min(ends) if ends else None
+        candidates = [moment for moment in (running, self.closed_at) if moment is not None]
+        return min(candidates) if candidates else None
 
-    def takes(self, arrived: datetime) -> bool:
+    def accepts(self, arrived: datetime) -> bool:
         """True for what arrived while the item was open, whenever it is looked at: the arrival at the edge decides (bot/docs/rules.md S12)."""
         stood = any(since <= arrived and (until is None or arrived < until) for since, until in self.pauses)
-        return not stood and self.opened_at <= arrived and (self.end is None or arrived < self.end)
+        return not stood and self.opened_at <= arrived and (self.deadline is None or arrived < self.deadline)
 
     def elapsed(self, arrived: datetime) -> timedelta:
         """How long the item had been open, pauses taken out."""
@@ -140,7 +140,7 @@ class AnswerWindow:
 
     def is_over(self, now: datetime) -> bool:
         """True when the clock has run out and nobody has closed the item yet."""
-        return self.closed_at is None and self.end is not None and now >= self.end
+        return self.closed_at is None and self.deadline is not None and now >= self.deadline
 
     def stopped(self, now: datetime) -> AnswerWindow:
         return replace(self, pauses=(*self.pauses, (now, None)))
@@ -148,8 +148,8 @@ class AnswerWindow:
     def resumed(self, now: datetime) -> AnswerWindow:
         """The clock goes on with what was left of it."""
         since = self.pauses[-1][0]
-        moved = None if self.ends_at is None else self.ends_at + (now - since)
-        return replace(self, ends_at=moved, pauses=(*self.pauses[:-1], (since, now)))
+        extended = None if self.ends_at is None else self.ends_at + (now - since)
+        return replace(self, ends_at=extended, pauses=(*self.pauses[:-1], (since, now)))
 
     def closed(self, now: datetime) -> AnswerWindow:
         """Closed by the host, or by the clock, which closes at its end and not when somebody notices it."""

@@ -1,4 +1,4 @@
-"""What answers come to: the points of each, the result of a set, and of the sets that count the result of a person."""
+"""Scoring: the points of one answer, the result of a set, and the result of a person over the sets that count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from bot.domain.contest.contest import FULL_WITHIN, ContestRules
+from bot.domain.contest.contest import FULL_SPEED_MILLIS, ContestRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class ContestResult:
 
     @property
     def order(self) -> tuple[int, int, int, float]:
-        """The smaller, the better: points, then right answers, then time, then who was done first (rules.TIES)."""
+        """The smaller, the better: points, then right answers, then time, then who was done first (bot/domain/contest/contest.py, TIE_RULE)."""
         done = float("inf") if self.finished is None else self.finished.timestamp()
         return (-self.points, -self.correct, self.millis, done)
 
 
-NOTHING = ContestResult()
-"""How somebody stands who has done nothing."""
+NO_RESULT = ContestResult()
+"""The result of somebody who has answered nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +47,41 @@ class FinishedSet:
     result: ContestResult
 
 
-def worth(rules: ContestRules, said: ScoredAnswer, in_a_row: int = 0) -> int:
+def answer_points(rules: ContestRules, answer: ScoredAnswer, in_a_row: int = 0) -> int:
     """Points of one answer in thousandths. `in_a_row` right answers stood before it; a wrong one never costs anything.
 
     With a speed weight of w percent an answer after t of the T seconds keeps 100 − w·t/T percent; within half a second nothing is lost.
     """
     kept = 100_000
-    if rules.speed and said.millis > FULL_WITHIN:
-        kept -= rules.speed * 1000 * min(said.millis, rules.seconds * 1000) // (rules.seconds * 1000)
-    points = rules.base * said.earned * kept // (1000 * 100_000)
-    return points + (rules.streak if said.correct and in_a_row else 0)
+    if rules.speed and answer.millis > FULL_SPEED_MILLIS:
+        kept -= rules.speed * 1000 * min(answer.millis, rules.seconds * 1000) // (rules.seconds * 1000)
+    points = rules.base * answer.earned * kept // (1000 * 100_000)
+    return points + (rules.streak if answer.correct and in_a_row else 0)
 
 
-def total(rules: ContestRules, answers: Sequence[ScoredAnswer], finished: datetime | None, *, is_whole: bool) -> ContestResult:
+def set_result(rules: ContestRules, answers: Sequence[ScoredAnswer], finished: datetime | None, *, is_whole: bool) -> ContestResult:
     """A set's result from its answers in the order they were given; `is_whole` when the set was finished, and so earns what finishing earns."""
     points, in_a_row = rules.finish if is_whole else 0, 0
-    for said in answers:
-        points += worth(rules, said, in_a_row)
-        in_a_row = in_a_row + 1 if said.correct else 0
-    return ContestResult(points, sum(said.correct for said in answers), sum(said.millis for said in answers), finished)
+    for answer in answers:
+        points += answer_points(rules, answer, in_a_row)
+        in_a_row = in_a_row + 1 if answer.correct else 0
+    return ContestResult(points, sum(answer.correct for answer in answers), sum(answer.millis for answer in answers), finished)
 
 
-def overall(rules: ContestRules, sets: Iterable[FinishedSet]) -> ContestResult:
+def overall_result(rules: ContestRules, sets: Iterable[FinishedSet]) -> ContestResult:
     """A person's result from the sets that were finished: of each day the best `counted_a_day`, together or the best of them alone."""
     days: defaultdict[date, list[ContestResult]] = defaultdict(list)
-    for one in sets:
-        days[one.day].append(one.result)
-    counted = [result for results in days.values() for result in sorted(results, key=lambda each: each.order)[: rules.counted_a_day]]
+    for finished_set in sets:
+        days[finished_set.day].append(finished_set.result)
+    counted = [result for results in days.values() for result in sorted(results, key=lambda result: result.order)[: rules.counted_a_day]]
     if not counted:
-        return NOTHING
+        return NO_RESULT
     if rules.take == "best":
-        return min(counted, key=lambda each: each.order)
-    moments = [each.finished for each in counted if each.finished is not None]
+        return min(counted, key=lambda result: result.order)
+    moments = [result.finished for result in counted if result.finished is not None]
     return ContestResult(
-        sum(each.points for each in counted),
-        sum(each.correct for each in counted),
-        sum(each.millis for each in counted),
+        sum(result.points for result in counted),
+        sum(result.correct for result in counted),
+        sum(result.millis for result in counted),
         max(moments, default=None),
     )

@@ -1,6 +1,6 @@
-"""Rounds in a hall (必答, 抢答, 风险, 加赛): every value a parameter, the schemes found in use as presets (bot/docs/rules.md G7).
+"""Stage rounds of an on-site contest (必答, 抢答, 风险, 加赛): preset schemes, their parameters, and judging (bot/docs/rules.md G7).
 
-Every value of a stage's rules in a word: a preset is taken as it is, or changed by 抢答分=20 风险分=20/40/80.
+A preset is taken as it is, or changed by words such as 抢答分=20 风险分=20/40/80.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from bot.domain.message import Refusal
 Round = Literal["all", "required", "buzzer", "risk", "tie"]
 ROUND_LABELS: Mapping[Round, str] = {"all": "齐答", "required": "必答", "buzzer": "抢答", "risk": "风险", "tie": "加赛"}
 """all: everybody answers on the phone, for themselves; the others are a team's, on the stage."""
-By = Literal["one", "any", "agree"]
-BY_LABELS: Mapping[By, str] = {"one": "一人独答", "any": "可以商量", "agree": "全队一致才算"}
-Stays = Literal["void", "out", "on"]
+AnswerMode = Literal["one", "any", "agree"]
+ANSWER_MODE_LABELS: Mapping[AnswerMode, str] = {"one": "一人独答", "any": "可以商量", "agree": "全队一致才算"}
+FalseStartEffect = Literal["void", "out", "on"]
 """What a false start does beside its points: the item is void, the team is out for this item, or it goes on."""
 
 
@@ -26,22 +26,22 @@ class FalseStart:
     """The price of a false start: points (never negative), and what becomes of the item."""
 
     points: int = 0
-    then: Stays = "out"
+    then: FalseStartEffect = "out"
 
 
 @dataclass(frozen=True, slots=True)
-class Required:
-    """必答: a team's own question. Points for right, points lost for wrong, seconds, who answers, how many have to be of one mind."""
+class RequiredRound:
+    """必答: a team's own question. Points for right, points lost for wrong, seconds, who answers, how many have to agree."""
 
     right: int = 10
     wrong: int = 0
     seconds: int = 30
-    by: By = "one"
+    by: AnswerMode = "one"
     members: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Buzzer:
+class BuzzerRound:
     """抢答. `reading` allows to press while the question is read; `faults` the price of the first, the second … false start of a team.
 
     `buzz_seconds` without anybody pressing end the item (0: no limit) and `nobody` says what then; after a wrong answer the item is `over`, or open
@@ -63,7 +63,7 @@ class Buzzer:
 
 
 @dataclass(frozen=True, slots=True)
-class Risk:
+class RiskRound:
     """风险: a team chooses how many points it stakes, up or down. `order` says who chooses first."""
 
     stakes: tuple[int, ...] = (10, 30, 50)
@@ -80,44 +80,44 @@ class SuddenDeath:
 
 
 @dataclass(frozen=True, slots=True)
-class Scheme:
+class StageScheme:
     """The rules of a contest on a stage, as they are read out before it begins."""
 
     name: str
     start: int = 100
-    required: Required = Required()
-    buzzer: Buzzer = Buzzer()
-    risk: Risk = Risk()
+    required: RequiredRound = RequiredRound()
+    buzzer: BuzzerRound = BuzzerRound()
+    risk: RiskRound = RiskRound()
     tie: SuddenDeath = SuddenDeath()
 
 
-SCHEMES: Mapping[str, Scheme] = {
-    one.name: one
-    for one in (
-        Scheme(
+SCHEMES: Mapping[str, StageScheme] = {
+    scheme.name: scheme
+    for scheme in (
+        StageScheme(
             "方案一",
             start=100,
-            required=Required(right=10, wrong=0, seconds=30, by="one"),
-            buzzer=Buzzer(right=10, wrong=10, answer_seconds=60, faults=(FalseStart(10, "void"),)),
-            risk=Risk(stakes=(10, 30, 50), seconds=120, order="highest"),
+            required=RequiredRound(right=10, wrong=0, seconds=30, by="one"),
+            buzzer=BuzzerRound(right=10, wrong=10, answer_seconds=60, faults=(FalseStart(10, "void"),)),
+            risk=RiskRound(stakes=(10, 30, 50), seconds=120, order="highest"),
             tie=SuddenDeath(seconds=15),
         ),
-        Scheme(
+        StageScheme(
             "方案二",
             start=100,
-            required=Required(right=10, wrong=0, seconds=30, by="one"),
-            buzzer=Buzzer(
+            required=RequiredRound(right=10, wrong=0, seconds=30, by="one"),
+            buzzer=BuzzerRound(
                 right=20, wrong=20, answer_seconds=60, buzz_seconds=15, faults=(FalseStart(0, "out"), FalseStart(20, "out")), nobody="audience"
             ),
-            risk=Risk(stakes=(20, 40, 60), seconds=120, order="lowest"),
+            risk=RiskRound(stakes=(20, 40, 60), seconds=120, order="lowest"),
             tie=SuddenDeath(seconds=15),
         ),
-        Scheme(
+        StageScheme(
             "方案三",
             start=100,
-            required=Required(right=10, wrong=0, seconds=3, by="agree", members=3),
-            buzzer=Buzzer(right=10, wrong=10, answer_seconds=60, reading=True, faults=(FalseStart(0, "on"),), after_wrong="others"),
-            risk=Risk(stakes=(10, 30, 50), seconds=120, order="highest"),
+            required=RequiredRound(right=10, wrong=0, seconds=3, by="agree", members=3),
+            buzzer=BuzzerRound(right=10, wrong=10, answer_seconds=60, reading=True, faults=(FalseStart(0, "on"),), after_wrong="others"),
+            risk=RiskRound(stakes=(10, 30, 50), seconds=120, order="highest"),
             tie=SuddenDeath(seconds=15),
         ),
     )
@@ -125,34 +125,34 @@ SCHEMES: Mapping[str, Scheme] = {
 """Three schemes found in use: the values found there; what a scheme does not state is taken from the first."""
 
 
-def read_aloud(scheme: Scheme) -> list[str]:
+def describe_scheme(scheme: StageScheme) -> list[str]:
     """The rules in sentences, for the host to read out and for everybody to look up."""
-    must, press, risk = scheme.required, scheme.buzzer, scheme.risk
-    faults = [_fault(nth, one, last=nth == len(press.faults)) for nth, one in enumerate(press.faults, 1)]
-    waits = f"；{press.buzz_seconds} 秒无人抢答{'转观众答题' if press.nobody == 'audience' else '本题过'}" if press.buzz_seconds else ""
-    minds = f"，{must.members} 人意见一致才算" if must.by == "agree" else f"，{BY_LABELS[must.by]}"
+    required, buzzer, risk = scheme.required, scheme.buzzer, scheme.risk
+    fault_texts = [_false_start_text(nth, fault, last=nth == len(buzzer.faults)) for nth, fault in enumerate(buzzer.faults, 1)]
+    timeout_text = f"；{buzzer.buzz_seconds} 秒无人抢答{'转观众答题' if buzzer.nobody == 'audience' else '本题过'}" if buzzer.buzz_seconds else ""
+    agreement_text = f"，{required.members} 人意见一致才算" if required.by == "agree" else f"，{ANSWER_MODE_LABELS[required.by]}"
     return [
         f"每队基础分 {scheme.start} 分。",
-        f"必答：答对加 {must.right} 分，答错{_lost(must.wrong)}，限时 {must.seconds} 秒{minds}。",
-        f"抢答：答对加 {press.right} 分，答错{_lost(press.wrong)}，限时 {press.answer_seconds} 秒{waits}；"
-        f"答错后{'其他队可以再抢，该队本题不再参加' if press.after_wrong == 'others' else '本题结束'}。",
-        "读题时可以抢。" if press.reading else f"「开抢」之前抢答为犯规：{'，'.join(faults)}。",
+        f"必答：答对加 {required.right} 分，答错{_deduction_text(required.wrong)}，限时 {required.seconds} 秒{agreement_text}。",
+        f"抢答：答对加 {buzzer.right} 分，答错{_deduction_text(buzzer.wrong)}，限时 {buzzer.answer_seconds} 秒{timeout_text}；"
+        f"答错后{'其他队可以再抢，该队本题不再参加' if buzzer.after_wrong == 'others' else '本题结束'}。",
+        "读题时可以抢。" if buzzer.reading else f"「开抢」之前抢答为犯规：{'，'.join(fault_texts)}。",
         "先后以服务器收到的时刻为准；时刻相同（同一微秒）的，以先写入数据库者为先。",
-        f"风险：{'、'.join(str(one) for one in risk.stakes)} 分任选，答对加、答错扣，限时 {risk.seconds} 秒；"
+        f"风险：{'、'.join(str(stake) for stake in risk.stakes)} 分任选，答对加、答错扣，限时 {risk.seconds} 秒；"
         f"由得分{'低' if risk.order == 'lowest' else '高'}的队先选。",
         f"同分加赛：每题 {scheme.tie.seconds} 秒，只有一队答对时该队胜出，否则再加一题，最多 {scheme.tie.most} 题。",
         "裁判可以判某题作废，每一项决定都记录在案。",
     ]
 
 
-def _lost(points: int) -> str:
+def _deduction_text(points: int) -> str:
     return f"扣 {points} 分" if points else "不扣分"
 
 
-def _fault(nth: int, one: FalseStart, *, last: bool) -> str:
-    then = {"void": "本题作废", "out": "取消该队本题资格", "on": "继续"}[one.then]
-    which = "每次" if last and nth == 1 else f"第 {nth} 次{'起' if last else ''}"
-    return f"{which}{_lost(one.points)}、{then}"
+def _false_start_text(nth: int, false_start: FalseStart, *, last: bool) -> str:
+    consequence = {"void": "本题作废", "out": "取消该队本题资格", "on": "继续"}[false_start.then]
+    occasion = "每次" if last and nth == 1 else f"第 {nth} 次{'起' if last else ''}"
+    return f"{occasion}{_deduction_text(false_start.points)}、{consequence}"
 
 
 # ── Buzzers ──
@@ -167,39 +167,39 @@ class Buzz:
     arrived: int
 
 
-def order(buzzes: Sequence[Buzz]) -> list[Buzz]:
+def by_arrival(buzzes: Sequence[Buzz]) -> list[Buzz]:
     """By arrival at the server; of the same microsecond the row that was written first."""
-    return sorted(buzzes, key=lambda one: (one.arrived, one.id))
+    return sorted(buzzes, key=lambda buzz: (buzz.arrived, buzz.id))
 
 
-def first(buzzes: Sequence[Buzz], opened: int | None, out: frozenset[int], rule: Buzzer) -> Buzz | None:
+def first_valid_buzz(buzzes: Sequence[Buzz], opened: int | None, excluded: frozenset[int], rule: BuzzerRound) -> Buzz | None:
     """Who answers: the first of those who pressed in time and are not out. `opened` is None while the question is still being read."""
-    for one in order(buzzes):
-        if one.team not in out and (rule.reading or not is_fault(one, opened, rule)):
-            return one
+    for buzz in by_arrival(buzzes):
+        if buzz.team not in excluded and (rule.reading or not is_false_start(buzz, opened, rule)):
+            return buzz
     return None
 
 
-def is_fault(one: Buzz, opened: int | None, rule: Buzzer) -> bool:
+def is_false_start(buzz: Buzz, opened: int | None, rule: BuzzerRound) -> bool:
     """A false start: pressed before the buzzers were opened, where reading is no time to press."""
-    return not rule.reading and (opened is None or one.arrived < opened)
+    return not rule.reading and (opened is None or buzz.arrived < opened)
 
 
 # ── Stakes, order, sudden death ──
 
 
-def risk_order(scores: Mapping[int, int], rule: Risk) -> list[int]:
+def risk_choice_order(scores: Mapping[int, int], rule: RiskRound) -> list[int]:
     """The teams in the order in which they choose; of equal score the one with the smaller number first."""
     sign = 1 if rule.order == "lowest" else -1
     return sorted(scores, key=lambda team: (sign * scores[team], team))
 
 
-def round_of(part: str) -> Round:
+def round_of_part(part: str) -> Round:
     """The round that a part of a programme is, by its name (必答, 必答一 …); what has no such name is answered by everybody."""
     return next((kind for kind, label in ROUND_LABELS.items() if kind != "all" and label in part), "all")
 
 
-def delta(scheme: Scheme, kind: Round, right: bool, stake: int = 0) -> int:
+def judged_points(scheme: StageScheme, kind: Round, right: bool, stake: int = 0) -> int:
     """Points that a judged answer of a team brings."""
     match kind:
         case "required":
@@ -211,86 +211,86 @@ def delta(scheme: Scheme, kind: Round, right: bool, stake: int = 0) -> int:
     return 0
 
 
-def agreed(choices: Sequence[str], members: int) -> str | None:
-    """The team's answer where all have to be of one mind; None when they are not, or not enough have answered."""
+def agreed_choice(choices: Sequence[str], members: int) -> str | None:
+    """The team's answer where all have to agree; None when they are not, or not enough have answered."""
     return choices[0] if len(choices) >= members and len(set(choices)) == 1 else None
 
 
-def survivors(tied: Sequence[int], right: frozenset[int]) -> list[int]:
+def remaining_teams(tied: Sequence[int], right: frozenset[int]) -> list[int]:
     """After a question of the sudden death: those who are still level for the place. One left has won it."""
-    stayed = [team for team in tied if team in right]
-    return stayed or list(tied)
+    remaining = [team for team in tied if team in right]
+    return remaining or list(tied)
 
 
-def scheme_json(scheme: Scheme) -> dict[str, Any]:
-    return {one.name: _plain(getattr(scheme, one.name)) for one in fields(scheme)}
+def scheme_json(scheme: StageScheme) -> dict[str, Any]:
+    return {field.name: _to_json(getattr(scheme, field.name)) for field in fields(scheme)}
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    return {one.name: _plain(getattr(value, one.name)) for one in fields(value)} if hasattr(value, "__dataclass_fields__") else value
+        return [_to_json(item) for item in value]
+    return {field.name: _to_json(getattr(value, field.name)) for field in fields(value)} if hasattr(value, "__dataclass_fields__") else value
 
 
-def scheme_from_json(kept: Mapping[str, Any]) -> Scheme:
-    """The scheme of a row. Raises TypeError or KeyError for what no scheme of ours says."""
-    buzzer = dict(kept["buzzer"])
-    buzzer["faults"] = tuple(FalseStart(**one) for one in buzzer["faults"])
-    risk = dict(kept["risk"])
+def scheme_from_json(values: Mapping[str, Any]) -> StageScheme:
+    """The scheme of a row. Raises TypeError or KeyError for a key that a scheme does not have."""
+    buzzer = dict(values["buzzer"])
+    buzzer["faults"] = tuple(FalseStart(**fault) for fault in buzzer["faults"])
+    risk = dict(values["risk"])
     risk["stakes"] = tuple(risk["stakes"])
-    return Scheme(
-        name=kept["name"],
-        start=kept["start"],
-        required=Required(**kept["required"]),
-        buzzer=Buzzer(**buzzer),
-        risk=Risk(**risk),
-        tie=SuddenDeath(**kept["tie"]),
+    return StageScheme(
+        name=values["name"],
+        start=values["start"],
+        required=RequiredRound(**values["required"]),
+        buzzer=BuzzerRound(**buzzer),
+        risk=RiskRound(**risk),
+        tie=SuddenDeath(**values["tie"]),
     )
 
 
-MOST = 1000
+MAX_VALUE = 1000
 _PAIR = re.compile(r"(\S+?)\s*=\s*(\S+)")
-_FAULT = re.compile(r"(\d{1,4})(作废|取消|继续)")
-_THEN = {"作废": "void", "取消": "out", "继续": "on"}
+_FALSE_START = re.compile(r"(\d{1,4})(作废|取消|继续)")
+_FALSE_START_EFFECTS = {"作废": "void", "取消": "out", "继续": "on"}
 
 
-def _number(said: str) -> int:
-    if not said.isdigit() or int(said) > MOST:
-        raise ValueError(f"0 到 {MOST} 的整数")
-    return int(said)
+def _parse_number(text: str) -> int:
+    if not text.isdigit() or int(text) > MAX_VALUE:
+        raise ValueError(f"0 到 {MAX_VALUE} 的整数")
+    return int(text)
 
 
-def _counted(said: str) -> int:
-    if (count := _number(said)) < 1:
-        raise ValueError(f"1 到 {MOST} 的整数")
+def _parse_positive(text: str) -> int:
+    if (count := _parse_number(text)) < 1:
+        raise ValueError(f"1 到 {MAX_VALUE} 的整数")
     return count
 
 
-def _stakes(said: str) -> tuple[int, ...]:
-    found = tuple(_counted(one) for one in re.split(r"[/、]", said))
-    if len(found) > 6:
+def _parse_stakes(text: str) -> tuple[int, ...]:
+    stakes = tuple(_parse_positive(part) for part in re.split(r"[/、]", text))
+    if len(stakes) > 6:
         raise ValueError("最多六档，例如 10/30/50")
-    return found
+    return stakes
 
 
-def _faults(said: str) -> tuple[FalseStart, ...]:
-    found = [_FAULT.fullmatch(one) for one in re.split(r"[/、]", said)]
-    if not all(found) or len(found) > 6:
+def _parse_false_starts(text: str) -> tuple[FalseStart, ...]:
+    matches = [_FALSE_START.fullmatch(part) for part in re.split(r"[/、]", text)]
+    if not all(matches) or len(matches) > 6:
         raise ValueError("第一次、第二次……各扣几分和后果，例如 0取消/20取消，或 10作废")
-    return tuple(FalseStart(_number(one[1]), _THEN[one[2]]) for one in found if one)  # type: ignore[arg-type]
+    return tuple(FalseStart(_parse_number(match[1]), _FALSE_START_EFFECTS[match[2]]) for match in matches if match)  # type: ignore[arg-type]
 
 
-def _one_of(**known: Any) -> Callable[[str], Any]:
-    def read(said: str) -> Any:
-        if said not in known:
-            raise ValueError(f"{'、'.join(known)} 之一")
-        return known[said]
+def _parse_choice(**choices: Any) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if text not in choices:
+            raise ValueError(f"{'、'.join(choices)} 之一")
+        return choices[text]
 
     return read
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class SchemeParameter:
     """Where a value stands in a scheme (its round, empty for the scheme itself, and its name there), and how it is read."""
 
     part: str
@@ -298,51 +298,51 @@ class Parameter:
     read: Callable[[str], Any]
 
 
-PARAMETERS: Mapping[str, Parameter] = {
-    "基础分": Parameter("", "start", _number),
-    "必答分": Parameter("required", "right", _number),
-    "必答扣": Parameter("required", "wrong", _number),
-    "必答秒": Parameter("required", "seconds", _counted),
-    "必答方式": Parameter("required", "by", _one_of(独答="one", 商量="any", 一致="agree")),
-    "必答人数": Parameter("required", "members", _counted),
-    "抢答分": Parameter("buzzer", "right", _number),
-    "抢答扣": Parameter("buzzer", "wrong", _number),
-    "抢答秒": Parameter("buzzer", "answer_seconds", _number),
-    "抢限秒": Parameter("buzzer", "buzz_seconds", _number),
-    "读题可抢": Parameter("buzzer", "reading", _one_of(是=True, 否=False)),
-    "犯规": Parameter("buzzer", "faults", _faults),
-    "抢错后": Parameter("buzzer", "after_wrong", _one_of(结束="over", 再抢="others")),
-    "无人抢": Parameter("buzzer", "nobody", _one_of(过="pass", 观众="audience")),
-    "风险分": Parameter("risk", "stakes", _stakes),
-    "风险秒": Parameter("risk", "seconds", _counted),
-    "风险先选": Parameter("risk", "order", _one_of(高="highest", 低="lowest")),
-    "加赛秒": Parameter("tie", "seconds", _counted),
-    "加赛题数": Parameter("tie", "most", _counted),
+SCHEME_PARAMETERS: Mapping[str, SchemeParameter] = {
+    "基础分": SchemeParameter("", "start", _parse_number),
+    "必答分": SchemeParameter("required", "right", _parse_number),
+    "必答扣": SchemeParameter("required", "wrong", _parse_number),
+    "必答秒": SchemeParameter("required", "seconds", _parse_positive),
+    "必答方式": SchemeParameter("required", "by", _parse_choice(独答="one", 商量="any", 一致="agree")),
+    "必答人数": SchemeParameter("required", "members", _parse_positive),
+    "抢答分": SchemeParameter("buzzer", "right", _parse_number),
+    "抢答扣": SchemeParameter("buzzer", "wrong", _parse_number),
+    "抢答秒": SchemeParameter("buzzer", "answer_seconds", _parse_number),
+    "抢限秒": SchemeParameter("buzzer", "buzz_seconds", _parse_number),
+    "读题可抢": SchemeParameter("buzzer", "reading", _parse_choice(是=True, 否=False)),
+    "犯规": SchemeParameter("buzzer", "faults", _parse_false_starts),
+    "抢错后": SchemeParameter("buzzer", "after_wrong", _parse_choice(结束="over", 再抢="others")),
+    "无人抢": SchemeParameter("buzzer", "nobody", _parse_choice(过="pass", 观众="audience")),
+    "风险分": SchemeParameter("risk", "stakes", _parse_stakes),
+    "风险秒": SchemeParameter("risk", "seconds", _parse_positive),
+    "风险先选": SchemeParameter("risk", "order", _parse_choice(高="highest", 低="lowest")),
+    "加赛秒": SchemeParameter("tie", "seconds", _parse_positive),
+    "加赛题数": SchemeParameter("tie", "most", _parse_positive),
 }
 
 
-def parse_scheme(said: str) -> Scheme:
-    """方案二, or 方案二 抢答分=30 犯规=0取消/20取消. Raises `Refusal` for a scheme, a value or a name that nobody knows."""
-    name, _, rest = said.strip().partition(" ")
+def parse_scheme(text: str) -> StageScheme:
+    """方案二, or 方案二 抢答分=30 犯规=0取消/20取消. Raises `Refusal` for an unknown scheme or parameter, or a bad value."""
+    name, _, rest = text.strip().partition(" ")
     scheme = SCHEMES.get(name)
     if scheme is None:
         raise Refusal(f"没有「{name[:20]}」这套规则，可以选：{'、'.join(SCHEMES)}。")
     pairs = _PAIR.findall(rest)
     if _PAIR.sub("", rest).strip():
-        raise Refusal(f"规则的改动写成「抢答分=20」这样，用空格隔开。可以改：{'、'.join(PARAMETERS)}。")
+        raise Refusal(f"规则的改动写成「抢答分=20」这样，用空格隔开。可以改：{'、'.join(SCHEME_PARAMETERS)}。")
     for key, value in pairs:
-        scheme = _changed(scheme, key, value)
+        scheme = _with_parameter(scheme, key, value)
     return replace(scheme, name=f"{name}（有改动）") if pairs else scheme
 
 
-def _changed(scheme: Scheme, key: str, value: str) -> Scheme:
-    parameter = PARAMETERS.get(key)
+def _with_parameter(scheme: StageScheme, key: str, value: str) -> StageScheme:
+    parameter = SCHEME_PARAMETERS.get(key)
     if parameter is None:
-        raise Refusal(f"规则里没有「{key[:20]}」。可以改：{'、'.join(PARAMETERS)}。")
+        raise Refusal(f"规则里没有「{key[:20]}」。可以改：{'、'.join(SCHEME_PARAMETERS)}。")
     try:
-        read = parameter.read(value)
-    except ValueError as wrong:
-        raise Refusal(f"「{key}」应是{wrong}，现在写的是「{value[:20]}」。") from wrong
+        parsed = parameter.read(value)
+    except ValueError as error:
+        raise Refusal(f"「{key}」应是{error}，现在写的是「{value[:20]}」。") from error
     if not parameter.part:
-        return replace(scheme, **{parameter.field: read})
-    return replace(scheme, **{parameter.part: replace(getattr(scheme, parameter.part), **{parameter.field: read})})
+        return replace(scheme, **{parameter.field: parsed})
+    return replace(scheme, **{parameter.part: replace(getattr(scheme, parameter.part), **{parameter.field: parsed})})

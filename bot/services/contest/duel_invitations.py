@@ -1,6 +1,6 @@
-"""Calling for a match: whoever comes by within thirty seconds, or colleagues by name; never a machine (bot/docs/rules.md S16).
+"""Finding an opponent for a duel: the queue of waiting players, and invitations to named colleagues (bot/docs/rules.md S16).
 
-A message writes rows of its own person and of the match; what others are to hear is owed to them and told by a job (news.py).
+A message writes only rows of its own person and of the match; news for other players is sent by a job (bot/services/contest/duel_notifications.py).
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from bot.domain.contest import duel as contest_duel
 from bot.domain.message import Refusal
 from bot.domain.people.person import Learner
 from bot.domain.times import day_of, start_of
-from bot.services.contest.duel import begin, close
-from bot.services.contest.duel import put as duel_put
+from bot.services.contest.duel import call_off, current_question, start
 from bot.services.library.catalog import Catalog
 from bot.services.study.quiz import AskedQuestion
 from bot.storage.contest import duels
@@ -26,7 +25,7 @@ from bot.storage.contest.duels import Duel, DuelPlayer
 
 @dataclass(frozen=True, slots=True)
 class DuelInvitation:
-    """A call that stands: who is in, how many are wanted, how many seconds it still stands."""
+    """A match that waits for players, and for how many more seconds."""
 
     duel: Duel
     players: tuple[DuelPlayer, ...]
@@ -34,144 +33,144 @@ class DuelInvitation:
 
     @property
     def ready(self) -> int:
-        return sum(one.is_in for one in self.players)
+        return sum(player.is_in for player in self.players)
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedDuel:
-    """A match that has begun: its other players, and the first question for who asked."""
+    """A match that has begun: its other players, and the first question for the player who completed it."""
 
     duel: Duel
     others: tuple[DuelPlayer, ...]
-    put: AskedQuestion
+    question: AskedQuestion
 
 
-def current(session: Session, person_id: int, now: datetime) -> Duel | None:
-    """The match that somebody waits for or plays; a call that nobody answered in time ends here, should no job have been faster."""
-    at = duels.at_one(session, person_id)
-    found = None if at is None else duels.held(session, at)
-    if found is not None and found.state == "calling" and found.until <= now:
-        close(session, found, now)
-        duels.take_owed(session, found.id, person_id, "off")
+def current_duel(session: Session, person_id: int, now: datetime) -> Duel | None:
+    """The match that a player waits for or plays; an expired invitation is ended here if the job has not done it yet."""
+    duel_id = duels.active_duel(session, person_id)
+    duel = None if duel_id is None else duels.lock(session, duel_id)
+    if duel is not None and duel.state == "calling" and duel.until <= now:
+        call_off(session, duel, now)
+        duels.claim_pending_news(session, duel.id, person_id, "off")
         return None
-    return found
+    return duel
 
 
-def look_for(session: Session, catalog: Catalog, me: Learner, size: int, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
-    """Join whoever waits for as many, or wait for them; the match begins with the last who was wanted."""
-    _free(session, me, now)
+def find_opponent(session: Session, catalog: Catalog, me: Learner, size: int, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
+    """Join a waiting match of this size, or open one and wait; the match begins when it is full."""
+    _require_free(session, me, now)
     duels.lock_queue(session)
-    open_call = duels.waiting(session, size, me.id, now)
-    held = None if open_call is None else duels.held(session, open_call)
-    if held is None or held.state != "calling":
-        made = duels.add(session, size, me.id, now, now + contest_duel.WAIT, invited=False)
-        duels.join(session, made, me.id, "ready")
-        return _call(session, made, now)
-    duels.join(session, held.id, me.id, "ready")
-    return _start_if_full(session, catalog, held, me, now, rng)
+    waiting_id = duels.find_waiting(session, size, me.id, now)
+    duel = None if waiting_id is None else duels.lock(session, waiting_id)
+    if duel is None or duel.state != "calling":
+        duel_id = duels.add(session, size, me.id, now, now + contest_duel.QUEUE_TIMEOUT, invited=False)
+        duels.join(session, duel_id, me.id, "ready")
+        return _invitation(session, duel_id, now)
+    duels.join(session, duel.id, me.id, "ready")
+    return _start_if_full(session, catalog, duel, me, now, rng)
 
 
 def invite(session: Session, me: Learner, people: Sequence[int], now: datetime) -> DuelInvitation:
-    """Call colleagues by name; the call stands ten minutes. Raises `Refusal` for a call to nobody, to oneself, or one too many a day."""
-    _free(session, me, now)
-    called = list(dict.fromkeys(people))
-    if me.id in called:
+    """Invite colleagues by id. Raises `Refusal` for nobody, too many, oneself, or more invitations than a day allows."""
+    _require_free(session, me, now)
+    invited_ids = list(dict.fromkeys(people))
+    if me.id in invited_ids:
         raise Refusal("不能邀请自己。请写同事的工号，例如「对战 1010」。")
-    if not 1 <= len(called) <= max(contest_duel.SIZES) - 1:
-        raise Refusal(f"一次可以邀请 1 到 {max(contest_duel.SIZES) - 1} 人。")
-    if duels.invitations_since(session, me.id, start_of(day_of(now))) >= contest_duel.INVITATIONS_A_DAY:
-        raise Refusal(f"今天已经邀请过 {contest_duel.INVITATIONS_A_DAY} 次，请明天再邀请；现在可以发「对战」等人来。")
-    made = duels.add(session, len(called) + 1, me.id, now, now + contest_duel.INVITED, invited=True)
-    duels.join(session, made, me.id, "ready")
-    for person_id in sorted(called):
-        duels.join(session, made, person_id, "invited", "invited")
-    return _call(session, made, now)
+    if not 1 <= len(invited_ids) <= max(contest_duel.PLAYER_COUNTS) - 1:
+        raise Refusal(f"一次可以邀请 1 到 {max(contest_duel.PLAYER_COUNTS) - 1} 人。")
+    if duels.count_invitations(session, me.id, start_of(day_of(now))) >= contest_duel.INVITATIONS_PER_DAY:
+        raise Refusal(f"今天已经邀请过 {contest_duel.INVITATIONS_PER_DAY} 次，请明天再邀请；现在可以发「对战」等人来。")
+    duel_id = duels.add(session, len(invited_ids) + 1, me.id, now, now + contest_duel.INVITATION_TIMEOUT, invited=True)
+    duels.join(session, duel_id, me.id, "ready")
+    for person_id in sorted(invited_ids):
+        duels.join(session, duel_id, person_id, "invited", "invited")
+    return _invitation(session, duel_id, now)
 
 
 def accept(session: Session, catalog: Catalog, me: Learner, duel_id: int | None, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
-    """Answer a call, the newest without a number. The match begins when nobody is waited for any more."""
-    _free(session, me, now)
-    return _start_if_full(session, catalog, _called(session, me, duel_id, now, "ready"), me, now, rng)
+    """Accept an invitation, the newest without a number. The match begins when no invitation is open any more."""
+    _require_free(session, me, now)
+    return _start_if_full(session, catalog, _answer_invitation(session, me, duel_id, now, "ready"), me, now, rng)
 
 
 def decline(session: Session, me: Learner, duel_id: int | None, now: datetime) -> None:
-    """Say no to a call: a match of two does not come about, one of more goes on without."""
-    _go_on_without(session, _called(session, me, duel_id, now, "declined"), now)
+    """Decline an invitation: a match of two is called off, a larger one goes on without this player."""
+    _continue_without(session, _answer_invitation(session, me, duel_id, now, "declined"), now)
 
 
 def cancel(session: Session, me: Learner, now: datetime) -> bool:
-    """Wait no longer; True when there was a call to take back. What somebody called by name ends with them; others go on waiting."""
-    at = current(session, me.id, now)
-    if at is None or at.state != "calling":
+    """Stop waiting; True when there was a match to leave. An inviter who leaves calls the match off; others go on waiting."""
+    duel = current_duel(session, me.id, now)
+    if duel is None or duel.state != "calling":
         return False
-    duels.set_state(session, at.id, me.id, "declined")
-    if at.is_invited and at.made_by == me.id:
-        close(session, at, now)
+    duels.set_state(session, duel.id, me.id, "declined")
+    if duel.is_invited and duel.made_by == me.id:
+        call_off(session, duel, now)
     else:
-        _go_on_without(session, at, now)
+        _continue_without(session, duel, now)
     return True
 
 
-def _go_on_without(session: Session, duel: Duel, now: datetime) -> None:
-    """Somebody is out: a call by name that leaves nobody to play ends, one that waits for nobody else begins; who comes by is waited for."""
-    everybody = duels.players(session, duel.id)
-    ready, asked = [one for one in everybody if one.is_in], any(one.state == "invited" for one in everybody)
+def _continue_without(session: Session, duel: Duel, now: datetime) -> None:
+    """After a player has left: call off a match with too few players, begin one that waits for nobody else; a queued match keeps waiting."""
+    players = duels.players(session, duel.id)
+    ready, asked = [player for player in players if player.is_in], any(player.state == "invited" for player in players)
     if not duel.is_invited:
         if not ready:
-            close(session, duel, now)
+            call_off(session, duel, now)
         return
     if len(ready) + asked < 2:
-        close(session, duel, now)
+        call_off(session, duel, now)
     elif not asked:
-        begin(session, duel, now)
-        for one in ready:
-            duels.owe(session, duel.id, one.id, "begun")
+        start(session, duel, now)
+        for player in ready:
+            duels.set_pending_news(session, duel.id, player.id, "begun")
 
 
-def _called(session: Session, me: Learner, duel_id: int | None, now: datetime, state: str) -> Duel:
-    standing = duels.called_to(session, me.id, now)
-    chosen = next((one for one in standing if duel_id in (None, one)), None)
-    held = None if chosen is None else duels.held(session, chosen)
-    if held is None or held.state != "calling" or held.until <= now:
+def _answer_invitation(session: Session, me: Learner, duel_id: int | None, now: datetime, state: str) -> Duel:
+    open_ids = duels.open_invitations(session, me.id, now)
+    chosen_id = next((open_id for open_id in open_ids if duel_id in (None, open_id)), None)
+    duel = None if chosen_id is None else duels.lock(session, chosen_id)
+    if duel is None or duel.state != "calling" or duel.until <= now:
         raise Refusal("没有等您应战的邀请，可能已经过时或对方已取消。想对战请发「对战」，或「对战 工号」邀请同事。")
-    duels.join(session, held.id, me.id, state)
-    return held
+    duels.join(session, duel.id, me.id, state)
+    return duel
 
 
-def _free(session: Session, me: Learner, now: datetime) -> None:
-    at = current(session, me.id, now)
-    if at is not None and at.state == "running":
+def _require_free(session: Session, me: Learner, now: datetime) -> None:
+    duel = current_duel(session, me.id, now)
+    if duel is not None and duel.state == "running":
         raise Refusal("您还有一场对战没有打完，先打完它：回复「对战」接着答。")
-    if at is not None:
+    if duel is not None:
         raise Refusal("您已经在等对手了，请稍等；不等了请回复「对战 取消」。")
 
 
-def _call(session: Session, duel_id: int, now: datetime) -> DuelInvitation:
-    found = duels.get(session, duel_id)
-    assert found is not None
-    return DuelInvitation(found, tuple(duels.players(session, duel_id)), max(0, round((found.until - now).total_seconds())))
+def _invitation(session: Session, duel_id: int, now: datetime) -> DuelInvitation:
+    duel = duels.get(session, duel_id)
+    assert duel is not None
+    return DuelInvitation(duel, tuple(duels.players(session, duel_id)), max(0, round((duel.until - now).total_seconds())))
 
 
-def _start_if_full(session: Session, catalog: Catalog, held: Duel, me: Learner, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
-    everybody = duels.players(session, held.id)
-    ready = [one for one in everybody if one.is_in]
-    is_full = all(one.state != "invited" for one in everybody) if held.is_invited else len(ready) == held.size
+def _start_if_full(session: Session, catalog: Catalog, duel: Duel, me: Learner, now: datetime, rng: random.Random) -> DuelInvitation | JoinedDuel:
+    players = duels.players(session, duel.id)
+    ready = [player for player in players if player.is_in]
+    is_full = all(player.state != "invited" for player in players) if duel.is_invited else len(ready) == duel.size
     if not is_full:
-        return _call(session, held.id, now)
-    begin(session, held, now)
-    others = tuple(one for one in ready if one.id != me.id)
-    for one in others:
-        duels.owe(session, held.id, one.id, "begun")
-    running = duels.get(session, held.id)
+        return _invitation(session, duel.id, now)
+    start(session, duel, now)
+    others = tuple(player for player in ready if player.id != me.id)
+    for player in others:
+        duels.set_pending_news(session, duel.id, player.id, "begun")
+    running = duels.get(session, duel.id)
     assert running is not None
-    return JoinedDuel(running, others, duel_put(session, catalog, running, me.id, now, rng))
+    return JoinedDuel(running, others, current_question(session, catalog, running, me.id, now, rng))
 
 
-def called_by(session: Session, said: str, now: datetime) -> int:
+def find_colleague(session: Session, staff_no_or_name: str, now: datetime) -> int:
     """Somebody in office by staff number, or by a name that only one person has. Raises `Refusal` for nobody and for several."""
-    found = duels.in_office(session, said, day_of(now))
-    if not found:
-        raise Refusal(f"没有找到「{said[:20]}」，请写在职同事的工号，例如「对战 1010」。")
-    if len(found) > 1:
-        raise Refusal(f"叫「{said[:20]}」的有 {len(found)} 人，请写工号。")
-    return found[0]
+    person_ids = duels.find_staff(session, staff_no_or_name, day_of(now))
+    if not person_ids:
+        raise Refusal(f"没有找到「{staff_no_or_name[:20]}」，请写在职同事的工号，例如「对战 1010」。")
+    if len(person_ids) > 1:
+        raise Refusal(f"叫「{staff_no_or_name[:20]}」的有 {len(person_ids)} 人，请写工号。")
+    return person_ids[0]

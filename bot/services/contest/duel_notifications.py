@@ -1,4 +1,4 @@
-"""What the other players are told, through the post like everything else: within the budgets, on the channel they use."""
+"""News about duels, queued as reminders so that it respects quotas, quiet hours and the channel a player uses."""
 
 from __future__ import annotations
 
@@ -14,53 +14,56 @@ from bot.storage.contest import duels
 from bot.storage.contest.duels import Duel, DuelPlayer
 from bot.storage.delivery import reminders
 
-CALL = CampaignContent("invitation", title="对战邀请", target="对战邀请")
-"""Somebody is called who did not ask: not in their quiet hours."""
-ANSWER = CampaignContent("invitation", title="对战消息", target="对战消息")
-"""Somebody is answered who waits for it, whatever the hour."""
-AT_ONCE = {"quiet": False}
-MOST_IN_A_TICK = 100_000
+INVITATION = CampaignContent("invitation", title="对战邀请", target="对战邀请")
+"""For a player who did not ask for a match: quiet hours apply."""
+NEWS = CampaignContent("invitation", title="对战消息", target="对战消息")
+"""For a player who waits for the news: quiet hours do not apply."""
+NO_QUIET_HOURS = {"quiet": False}
+MAX_PER_TICK = 100_000
 
 
-def tell(session: Session, duel_id: int, person_id: int, news: str, now: datetime) -> bool:
-    """Owe one person what is news to them; True for the one caller who did."""
-    duel = duels.held(session, duel_id)
-    if duel is None or not duels.take_owed(session, duel_id, person_id, news):
+def queue_news(session: Session, duel_id: int, person_id: int, news: str, now: datetime) -> bool:
+    """Queue waiting news for one player; True for the one caller that did."""
+    duel = duels.lock(session, duel_id)
+    if duel is None or not duels.claim_pending_news(session, duel_id, person_id, news):
         return False
-    content = _said(session, duel, person_id, news, now)
+    content = _news_content(session, duel, person_id, news, now)
     if content is None:
         return False
-    campaign = reminders.standing_campaign(session, CALL if news == "invited" else ANSWER, now, None if news == "invited" else AT_ONCE)
-    for step in range(MOST_IN_A_TICK):
+    campaign = reminders.standing_campaign(session, INVITATION if news == "invited" else NEWS, now, None if news == "invited" else NO_QUIET_HOURS)
+    for step in range(MAX_PER_TICK):
         # An occurrence is told apart by its moment: two of one tick lie a microsecond apart.
         if reminders.queue_for_people(session, campaign, now + timedelta(microseconds=step), [person_id], now, content=content) is not None:
             return True
     return False
 
 
-def _said(session: Session, duel: Duel, person_id: int, news: str, now: datetime) -> CampaignContent | None:
-    """None where meanwhile there is nothing to say."""
-    everybody = duels.players(session, duel.id)
-    others = [one for one in everybody if one.id != person_id]
+def _news_content(session: Session, duel: Duel, person_id: int, news: str, now: datetime) -> CampaignContent | None:
+    """The message; None when the news is out of date."""
+    players = duels.players(session, duel.id)
+    others = [player for player in players if player.id != person_id]
     match news:
         case "invited" if duel.state == "calling" and duel.until > now:
-            caller = next(one for one in everybody if one.id == duel.made_by)
+            caller = next(player for player in players if player.id == duel.made_by)
             return CampaignContent(
                 "invitation",
                 title=f"{caller.name} 邀请您对战",
-                text=f"{contest_duel.QUESTIONS} 道题，限时 {_minutes(contest_duel.LENGTH)}；{_minutes(contest_duel.INVITED)}内有效。"
+                text=f"{contest_duel.QUESTION_COUNT} 道题，限时 {_minutes(contest_duel.TIME_LIMIT)}；"
+                f"{_minutes(contest_duel.INVITATION_TIMEOUT)}内有效。"
                 f"不方便请回复「应战 {duel.id} 谢绝」。",
                 target=f"应战 {duel.id}",
                 label="应战",
             )
         case "begun" if duel.state == "running":
-            named = "、".join(one.name for one in others if one.is_in)
-            text = f"与 {named} 的对战开始了，{_minutes(contest_duel.LENGTH)}内答完 {contest_duel.QUESTIONS} 道题，已经在计时。"
+            named = "、".join(player.name for player in others if player.is_in)
+            text = f"与 {named} 的对战开始了，{_minutes(contest_duel.TIME_LIMIT)}内答完 {contest_duel.QUESTION_COUNT} 道题，已经在计时。"
             return CampaignContent("invitation", title="对手到了", text=text, target="对战", label="开始答题")
         case "off":
-            return CampaignContent("invitation", title="对战没有打成", text=why_off(duel, everybody), target="对战", label="再找一次")
+            return CampaignContent("invitation", title="对战没有打成", text=call_off_reason(duel, players), target="对战", label="再找一次")
         case "over":
-            return CampaignContent("invitation", title="对战结束", text="\n".join(results(everybody, person_id)), target="对战 战绩", label="看战绩")
+            return CampaignContent(
+                "invitation", title="对战结束", text="\n".join(result_lines(players, person_id)), target="对战 战绩", label="看战绩"
+            )
     return None
 
 
@@ -68,27 +71,29 @@ def _minutes(span: timedelta) -> str:
     return duration_text(int(span.total_seconds()))
 
 
-def why_off(duel: Duel, everybody: Sequence[DuelPlayer]) -> str:
-    """Why a match did not come about, and what to do."""
+def call_off_reason(duel: Duel, players: Sequence[DuelPlayer]) -> str:
+    """Why a match was called off, and what the player can do."""
     if not duel.is_invited:
-        came = sum(one.is_in for one in everybody)
-        short = f"（要 {duel.size} 人，来了 {came} 人）" if duel.size > 2 else ""
-        return f"{int(contest_duel.WAIT.total_seconds())} 秒内没有等到对手{short}，没有机器人陪打。可以再发「对战」，或邀请同事：对战 工号。"
-    caller = next(one for one in everybody if one.id == duel.made_by)
+        joined = sum(player.is_in for player in players)
+        shortage = f"（要 {duel.size} 人，来了 {joined} 人）" if duel.size > 2 else ""
+        return (
+            f"{int(contest_duel.QUEUE_TIMEOUT.total_seconds())} 秒内没有等到对手{shortage}，没有机器人陪打。可以再发「对战」，或邀请同事：对战 工号。"
+        )
+    caller = next(player for player in players if player.id == duel.made_by)
     if caller.state == "declined":
         return f"{caller.name} 取消了邀请。可以再邀请别人，或发「对战」等人来。"
-    said_no = [one.name for one in everybody if one.state == "declined"]
-    silent = [one.name for one in everybody if one.state == "invited"]
-    parts = ([f"{'、'.join(said_no)} 谢绝了"] if said_no else []) + ([f"{'、'.join(silent)} 没有应战"] if silent else [])
+    declined = [player.name for player in players if player.state == "declined"]
+    unanswered = [player.name for player in players if player.state == "invited"]
+    parts = ([f"{'、'.join(declined)} 谢绝了"] if declined else []) + ([f"{'、'.join(unanswered)} 没有应战"] if unanswered else [])
     return f"{'，'.join(parts)}。可以再邀请别人，或发「对战」等人来。"
 
 
-def results(everybody: Sequence[DuelPlayer], person_id: int) -> list[str]:
-    """How a match came out, for one of its players: a few people who chose each other, so all are named."""
-    placed = sorted((one for one in everybody if one.place is not None), key=lambda one: (one.place or 0, one.id))
-    lines = [f"第 {one.place} 名 {'您' if one.id == person_id else one.name}：{_came_out(one)}" for one in placed]
+def result_lines(players: Sequence[DuelPlayer], person_id: int) -> list[str]:
+    """The places of a match for one of its players; all are named, as they chose each other."""
+    placed = sorted((player for player in players if player.place is not None), key=lambda player: (player.place or 0, player.id))
+    lines = [f"第 {player.place} 名 {'您' if player.id == person_id else player.name}：{_result_text(player)}" for player in placed]
     return [*lines, "每天前两场计分，名次不计学时。"]
 
 
-def _came_out(one: DuelPlayer) -> str:
-    return f"对 {one.correct} 题，{duration_text(one.millis // 1000)}，对战积分 +{one.points}"
+def _result_text(player: DuelPlayer) -> str:
+    return f"对 {player.correct} 题，{duration_text(player.millis // 1000)}，对战积分 +{player.points}"

@@ -1,4 +1,4 @@
-"""The end of a contest: closed once, whoever notices first; its board frozen in the same transaction, the hours given, the players told."""
+"""Closing a contest: closed once by whichever caller comes first; in one transaction the board is frozen, hours are credited, players notified."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.campaign.campaign import SYSTEM, Author
-from bot.domain.contest import contest as contest_contest
 from bot.domain.contest import leaderboard
-from bot.domain.contest.contest import STATE_LABELS, Contest
+from bot.domain.contest.contest import STATE_LABELS, TIE_RULE, Contest, team_score_text
 from bot.domain.contest.leaderboard import PlayerPlace, RankedPlayer, TeamPlace
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.contest import live_results, notifications
-from bot.services.contest.manage import own
-from bot.services.contest.play import settle
+from bot.services.contest.manage import require_contest
+from bot.services.contest.play import settle_set
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state, players
@@ -26,12 +25,12 @@ from bot.storage.system import audit
 
 MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
-"""How long after its end a contest is closed: longer than anything that arrived in time may wait for the database (Desk.patience)."""
+"""How long after its end a contest is closed: longer than an answer that arrived in time may wait for the database (`Database.patience`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Who stands where, and the teams; what of it is said to whom is decided by the contest's rule (bot/domain/contest/leaderboard.py)."""
+    """The places of players and teams; the contest's rule decides what is published (bot/domain/contest/leaderboard.py)."""
 
     contest: Contest
     places: tuple[PlayerPlace, ...]
@@ -45,16 +44,16 @@ class Board:
 
 def board_of(session: Session, contest: Contest) -> Board:
     """The board as the rows stand; of a closed contest these do not change any more."""
-    everybody = players.players(session, contest.id)
-    by_members = leaderboard.teams(contest.rules, contest_teams.names(session, contest.id), everybody)
-    hall = live_state.stage(session, contest.id)
-    of_teams = by_members if hall is None else live_results.decided(session, hall, by_members)
-    return Board(contest, tuple(leaderboard.places(everybody)), tuple(of_teams), players.joined(session, contest.id))
+    participants = players.list_ranked(session, contest.id)
+    ranked_teams = leaderboard.rank_teams(contest.rules, contest_teams.names(session, contest.id), participants)
+    live = live_state.get(session, contest.id)
+    decided_teams = ranked_teams if live is None else live_results.rank_teams(session, live, ranked_teams)
+    return Board(contest, tuple(leaderboard.rank_players(participants)), tuple(decided_teams), players.count_joined(session, contest.id))
 
 
 def close_due(session: Session, catalog: Catalog, now: datetime) -> list[int]:
     """Close the windowed contests whose end is past, and the grace with it; the ids of those that this call closed."""
-    return [one for one in contests.due_to_close(session, now - GRACE) if close(session, catalog, one, now) is not None]
+    return [contest_id for contest_id in contests.due_to_close(session, now - GRACE) if close(session, catalog, contest_id, now) is not None]
 
 
 def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by: str = SYSTEM, via: str = SYSTEM) -> Board | None:
@@ -62,42 +61,42 @@ def close(session: Session, catalog: Catalog, contest_id: int, now: datetime, by
 
     A set under way counts as far as it was answered. Hours are for taking part (rule D5): at least one set finished, or one answer where a host asks.
     """
-    contest = contests.sealed(session, contest_id)
+    contest = contests.lock_exclusive(session, contest_id)
     if contest is None or contest.state != "open":
         return None
     for sitting_id, person_id in players.open_sets(session, contest_id):
-        settle(session, contest, sitting_id, person_id, now)
-    players.leave_open_sets(session, contest_id, now)
+        settle_set(session, contest, sitting_id, person_id, now)
+    players.close_open_sets(session, contest_id, now)
     board = _freeze(session, contest, now)
-    for person_id in players.did_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
+    for person_id in players.finished_a_set(session, contest_id) if contest.plan.form == "windowed" else players.took_part(session, contest_id):
         credit.earn_contest(session, catalog.policy, person_id, contest_id, day_of(contest.plan.closes_at or now), now)
     if contest.plan.form == "windowed":
-        # Whoever sat in a hall saw the end.
-        notifications.results(session, contest, [one.player.id for one in board.places], now)
+        # Participants of a live contest have seen the result on site.
+        notifications.queue_results(session, contest, [entry.player.id for entry in board.places], now)
     detail = f"{len(board.places)} 人有成绩，{len(board.teams)} 队"
     audit.record(session, now, by, via, "竞赛结束", f"contest:{contest_id}", detail=detail)
     return board
 
 
-def stop(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
+def end_early(session: Session, author: Author, contest_id: int, now: datetime) -> Contest:
     """An administrator ends it before its time: what arrives from now on does not count; what arrived before is waited for, then it is closed.
 
     Closed at once, it would stand in the way of those who are just answering. Raises `Refusal` for one that is not open or has not begun.
     """
-    contest = own(session, author, contest_id, hold=True)
+    contest = require_contest(session, author, contest_id, hold=True)
     if contest.state != "open":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
     opens = contest.plan.opens_at
     if opens is not None and now < opens:
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」还没有开始；不办了请取消：contest cancel {contest_id}。")
-    if opens is not None and contests.end_at(session, contest_id, max(now, opens + MOMENT), now):
+    if opens is not None and contests.end_early(session, contest_id, max(now, opens + MOMENT), now):
         audit.record(session, now, author.actor, author.via, "提前截止竞赛", f"contest:{contest_id}")
     return contest
 
 
-def close_by(session: Session, catalog: Catalog, author: Author, contest_id: int, now: datetime) -> Board:
+def close_early(session: Session, catalog: Catalog, author: Author, contest_id: int, now: datetime) -> Board:
     """Freeze the board now, when nothing is on its way any more (`stop`, then the grace). Raises `Refusal` for one that is not open."""
-    contest = own(session, author, contest_id)
+    contest = require_contest(session, author, contest_id)
     board = close(session, catalog, contest_id, now, author.actor, author.via) if contest.state == "open" else None
     if board is None:
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
@@ -106,31 +105,31 @@ def close_by(session: Session, catalog: Catalog, author: Author, contest_id: int
 
 def _freeze(session: Session, contest: Contest, now: datetime) -> Board:
     board = board_of(session, contest)
-    players.place(session, contest.id, [(one.player.id, one.place) for one in board.places])
-    contests.freeze(session, contest.id, _kept(board), now)
-    made = contests.get(session, contest.id)
-    assert made is not None
-    return Board(made, board.places, board.teams, board.joined)
+    players.set_places(session, contest.id, [(entry.player.id, entry.place) for entry in board.places])
+    contests.freeze(session, contest.id, _board_json(board), now)
+    frozen = contests.get(session, contest.id)
+    assert frozen is not None
+    return Board(frozen, board.places, board.teams, board.joined)
 
 
-def _kept(board: Board) -> dict[str, Any]:
+def _board_json(board: Board) -> dict[str, Any]:
     """What the contest's row keeps beside the places in `participation`."""
     contest = board.contest
     return {
         "version": contest.version,
-        "ties": contest_contest.TIES,
+        "ties": TIE_RULE,
         "joined": board.joined,
         "took_part": len(board.places),
-        "team_rule": _team_rule(contest) if board.teams else "",
+        "team_rule": _team_score_text(contest) if board.teams else "",
         "teams": [
-            {"place": one.place, "team": one.name, "score": one.score, "counted": one.counted, "members": one.members, "present": one.present}
-            for one in board.teams
+            {"place": team.place, "team": team.name, "score": team.score, "counted": team.counted, "members": team.members, "present": team.present}
+            for team in board.teams
         ],
     }
 
 
-def _team_rule(contest: Contest) -> str:
-    return live_results.ON_STAGE if contest.plan.form == "onsite" else contest_contest.team_text(contest.rules)
+def _team_score_text(contest: Contest) -> str:
+    return live_results.STAGE_SCORE_TEXT if contest.plan.form == "onsite" else team_score_text(contest.rules)
 
 
 def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
@@ -138,22 +137,22 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
 
     Without a changed mark both are equal: that is how a board is proved.
     """
-    contest = contests.held(session, contest_id)
+    contest = contests.lock(session, contest_id)
     if contest is None:
         raise Refusal(f"没有编号为 {contest_id} 的竞赛。")
     before = board_of(session, contest)
-    for person_id, sitting_id in players.sets_over(session, contest_id):
-        settle(session, contest, sitting_id, person_id, now)
-    if (hall := live_state.stage(session, contest_id)) is not None:
-        live_results.keep(session, hall)
+    for person_id, sitting_id in players.ended_sets(session, contest_id):
+        settle_set(session, contest, sitting_id, person_id, now)
+    if (live := live_state.get(session, contest_id)) is not None:
+        live_results.save_results(session, live)
     return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
 
 
-def league_of(board: Board, person_id: int) -> list[PlayerPlace]:
+def league_places(board: Board, person_id: int) -> list[PlayerPlace]:
     """The board of somebody's group among equals (bot/docs/rules.md S21), or the whole board where there are no groups."""
     size = board.contest.rules.league
     if not size:
         return list(board.places)
-    groups = leaderboard.leagues([one.player for one in board.places], size)
-    mine: list[RankedPlayer] = next((group for group in groups if any(one.id == person_id for one in group)), [])
-    return leaderboard.places(mine)
+    groups = leaderboard.split_into_leagues([entry.player for entry in board.places], size)
+    mine: list[RankedPlayer] = next((group for group in groups if any(player.id == person_id for player in group)), [])
+    return leaderboard.rank_players(mine)

@@ -1,4 +1,4 @@
-"""The host's hand: open the room, next question, close, pause, void, adjust, judge, end; each act checked, logged with its reason, and audited."""
+"""The acts of a live contest's host: open, next question, close, pause, void, adjust, judge, finish; each is checked, logged and audited."""
 
 from __future__ import annotations
 
@@ -9,59 +9,59 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.contest.live_state import AnswerWindow
-from bot.domain.contest.stage_rounds import ROUND_LABELS, SCHEMES, Round, Scheme, delta, round_of
+from bot.domain.contest.stage_rounds import ROUND_LABELS, SCHEMES, Round, StageScheme, judged_points, round_of_part
 from bot.domain.message import Refusal
 from bot.services.contest import leaderboard, live_results, manage, stage_scoring
-from bot.services.contest.host_lock import LiveHost, held, note, seen, take_over
+from bot.services.contest.host_lock import LiveHost, lock_live, record_act, require_live, take_over
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players, teams
 from bot.storage.contest.live_state import LiveItem, LiveState, PlannedItem
 
-REASON = 200
-MOST_POINTS = 1000
+MAX_REASON_LENGTH = 200
+MAX_ADJUSTMENT = 1000
 
 
-def open_room(session: Session, host: LiveHost, contest_id: int, scheme: Scheme | None, now: datetime, rng: random.Random) -> LiveState:
-    """Let people come in; opened once, the code stays. Raises `Refusal` where there is nothing to ask."""
-    plan = manage.own(session, host.author, contest_id)
-    if plan.plan.form == "windowed":
-        raise Refusal(f"竞赛 {contest_id}「{plan.name}」是限时竞赛，没有现场可开。")
-    if plan.plan.form == "onsite" and scheme is None:
+def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageScheme | None, now: datetime, rng: random.Random) -> LiveState:
+    """Open the lobby for participants; the join code stays the same. Raises `Refusal` for a contest without questions."""
+    contest = manage.require_contest(session, host.author, contest_id)
+    if contest.plan.form == "windowed":
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」是限时竞赛，没有现场可开。")
+    if contest.plan.form == "onsite" and scheme is None:
         scheme = next(iter(SCHEMES.values()))
-    if not live_state.programme(session, contest_id):
+    if not live_state.list_programme(session, contest_id):
         raise Refusal(f"竞赛 {contest_id} 还没有题目，先把题排好再开场。")
-    if plan.state == "draft":
-        manage.open_(session, host.author, contest_id, now)
-    elif plan.state != "open":
-        raise Refusal(f"竞赛 {contest_id}「{plan.name}」已经结束或取消，不能再开场。")
+    if contest.state == "draft":
+        manage.open_contest(session, host.author, contest_id, now)
+    elif contest.state != "open":
+        raise Refusal(f"竞赛 {contest_id}「{contest.name}」已经结束或取消，不能再开场。")
     for _ in range(20):
         code = str(rng.randrange(100_000, 1_000_000))
         secret = "".join(rng.choice(string.ascii_lowercase + string.digits) for _ in range(12))
         if live_state.open_lobby(session, contest_id, code, secret, scheme, now):
-            note(session, host, contest_id, "开场", now, why=scheme.name if scheme else "")
+            record_act(session, host, contest_id, "开场", now, why=scheme.name if scheme else "")
             return take_over(session, host, contest_id, now)
-        if live_state.stage(session, contest_id) is not None:
-            return seen(session, host, contest_id)
+        if live_state.get(session, contest_id) is not None:
+            return require_live(session, host, contest_id)
     raise Refusal("参赛码都用完了，请稍后再开场。")
 
 
-def to_come(session: Session, of: LiveState) -> list[PlannedItem]:
-    """What has not been asked yet, in the order of the programme; questions of the sudden death only when they are asked for."""
-    asked = {one.n for one in live_state.items(session, of.id)}
-    return [one for one in live_state.programme(session, of.id) if one.n not in asked]
+def remaining_items(session: Session, live: LiveState) -> list[PlannedItem]:
+    """Questions of the programme that have not been started, in order."""
+    asked = {item.n for item in live_state.list_items(session, live.id)}
+    return [item for item in live_state.list_programme(session, live.id) if item.n not in asked]
 
 
-def kind_of(of: LiveState, planned: PlannedItem) -> Round:
+def round_of_item(live: LiveState, planned: PlannedItem) -> Round:
     """The round of a question; without the rules of a stage everybody answers everything."""
-    return round_of(planned.part) if of.scheme is not None else "all"
+    return round_of_part(planned.part) if live.scheme is not None else "all"
 
 
-def next_up(session: Session, of: LiveState) -> PlannedItem | None:
-    """What comes next when nothing else is said."""
-    return next((one for one in to_come(session, of) if kind_of(of, one) != "tie"), None)
+def next_planned(session: Session, live: LiveState) -> PlannedItem | None:
+    """The next question of the programme; sudden-death questions start only on request."""
+    return next((item for item in remaining_items(session, live) if round_of_item(live, item) != "tie"), None)
 
 
-def next_item(
+def start_next_item(
     session: Session,
     host: LiveHost,
     contest_id: int,
@@ -73,131 +73,136 @@ def next_item(
     stake: int = 0,
 ) -> LiveItem:
     """The next question comes on (or the one of that place); `team_id` and `stake` (in points) for 必答 of one team and for 风险."""
-    of = held(session, host, contest_id, decided, now)
-    of.course.check("next")
-    planned = next_up(session, of) if n is None else next((one for one in to_come(session, of) if one.n == n), None)
+    live = lock_live(session, host, contest_id, decided, now)
+    live.course.check("next")
+    planned = (
+        next_planned(session, live) if n is None else next((candidate for candidate in remaining_items(session, live) if candidate.n == n), None)
+    )
     if planned is None:
         raise Refusal("题目都出完了，可以结束。" if n is None else f"第 {n} 题已经出过，或没有这一题。")
-    kind = kind_of(of, planned)
+    kind = round_of_item(live, planned)
     if team_id is not None and team_id not in teams.names(session, contest_id):
         raise Refusal("没有这支队。")
     if kind == "risk":
-        _check_risk(stage_scoring.scheme_of(of), team_id, stake)
-    if kind == "tie" and sum(one.round == "tie" for one in live_state.items(session, contest_id)) >= stage_scoring.scheme_of(of).tie.most:
-        raise Refusal(f"加赛最多 {stage_scoring.scheme_of(of).tie.most} 题，仍然同分的并列。")
-    seconds = _seconds(of, kind)
+        _check_risk(stage_scoring.require_scheme(live), team_id, stake)
+    if (
+        kind == "tie"
+        and sum(item.round == "tie" for item in live_state.list_items(session, contest_id)) >= stage_scoring.require_scheme(live).tie.most
+    ):
+        raise Refusal(f"加赛最多 {stage_scoring.require_scheme(live).tie.most} 题，仍然同分的并列。")
+    seconds = _time_limit(live, kind)
     ends_at = None if kind == "buzzer" else now + timedelta(seconds=seconds)
-    live_state.move(session, of, of.course.next(planned.n, read_first=kind == "buzzer"), now)
-    whose = team_id if kind in ("required", "risk") else None
-    live_state.come_on(session, contest_id, planned.n, kind, seconds, now, ends_at, whose, stake * 1000 if kind == "risk" else 0)
+    live_state.set_course(session, live, live.course.next(planned.n, read_first=kind == "buzzer"), now)
+    answering_team_id = team_id if kind in ("required", "risk") else None
+    live_state.add_item(session, contest_id, planned.n, kind, seconds, now, ends_at, answering_team_id, stake * 1000 if kind == "risk" else 0)
     why = f"{ROUND_LABELS[kind]}，押 {stake} 分" if kind == "risk" else ROUND_LABELS[kind] if kind != "all" else ""
-    note(session, host, contest_id, "出题", now, n=planned.n, team_id=whose, why=why)
-    found = live_state.item(session, contest_id, planned.n)
-    assert found is not None
-    return found
+    record_act(session, host, contest_id, "出题", now, n=planned.n, team_id=answering_team_id, why=why)
+    started = live_state.get_item(session, contest_id, planned.n)
+    assert started is not None
+    return started
 
 
-def _check_risk(scheme: Scheme, team_id: int | None, stake: int) -> None:
+def _check_risk(scheme: StageScheme, team_id: int | None, stake: int) -> None:
     if team_id is None:
         raise Refusal("风险题请先选是哪一队。")
     if stake not in scheme.risk.stakes:
-        raise Refusal(f"风险题的分值只能选 {'、'.join(str(one) for one in scheme.risk.stakes)}。")
+        raise Refusal(f"风险题的分值只能选 {'、'.join(str(points) for points in scheme.risk.stakes)}。")
 
 
-def _seconds(of: LiveState, kind: Round) -> int:
+def _time_limit(live: LiveState, kind: Round) -> int:
     """Seconds that a question takes answers; of 抢答 those in which somebody has to press, 0 for no limit."""
-    if of.scheme is None or kind == "all":
-        return live_results.rules_of(of).seconds
+    if live.scheme is None or kind == "all":
+        return live_results.rules_of(live).seconds
     seconds = {
-        "required": of.scheme.required.seconds,
-        "buzzer": of.scheme.buzzer.buzz_seconds,
-        "risk": of.scheme.risk.seconds,
-        "tie": of.scheme.tie.seconds,
+        "required": live.scheme.required.seconds,
+        "buzzer": live.scheme.buzzer.buzz_seconds,
+        "risk": live.scheme.risk.seconds,
+        "tie": live.scheme.tie.seconds,
     }
     return seconds[kind]
 
 
-def in_hand(session: Session, of: LiveState) -> LiveItem:
-    """The question in hand. Raises `Refusal` before the first."""
-    found = live_state.item(session, of.id, of.course.item) if of.course.item else None
-    if found is None:
+def current_item(session: Session, live: LiveState) -> LiveItem:
+    """The current question. Raises `Refusal` before the first."""
+    item = live_state.get_item(session, live.id, live.course.item) if live.course.item else None
+    if item is None:
         raise Refusal("还没有出题。")
-    return found
+    return item
 
 
-def buzz(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """开抢: from now on a press is no false start."""
-    of = held(session, host, contest_id, decided, now)
-    to = of.course.after("buzz")
-    item = in_hand(session, of)
+def open_buzzers(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
+    """开抢: open the buzzers; from now on a press is no false start."""
+    live = lock_live(session, host, contest_id, decided, now)
+    course = live.course.after("buzz")
+    item = current_item(session, live)
     window = item.window.resumed(now) if item.window.paused else item.window
     ends_at = now + timedelta(seconds=item.seconds) if item.seconds else None
-    live_state.move(session, of, to, now)
+    live_state.set_course(session, live, course, now)
     live_state.set_clock(session, item, AnswerWindow(now, ends_at, None, window.pauses), buzz_at=now)
-    note(session, host, contest_id, "开抢", now, n=item.n)
+    record_act(session, host, contest_id, "开抢", now, n=item.n)
 
 
-def close(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """收题: what arrives from now on is late."""
-    of = held(session, host, contest_id, decided, now)
-    close_item(session, of, now)
-    note(session, host, contest_id, "收题", now, n=of.course.item)
+def close_question(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
+    """收题: close the current question; later answers are late."""
+    live = lock_live(session, host, contest_id, decided, now)
+    close_item(session, live, now)
+    record_act(session, host, contest_id, "收题", now, n=live.course.item)
 
 
-def close_item(session: Session, of: LiveState, now: datetime) -> None:
-    """Close the question in hand, by the host's hand or by its clock, and judge what judges itself."""
-    to = of.course.after("close")
-    item = in_hand(session, of)
-    live_state.move(session, of, to, now)
+def close_item(session: Session, live: LiveState, now: datetime) -> None:
+    """Close the current question, by the host or by its clock, and judge what was answered on phones."""
+    course = live.course.after("close")
+    item = current_item(session, live)
+    live_state.set_course(session, live, course, now)
     live_state.set_clock(session, item, item.window.closed(now))
-    stage_scoring.close(session, of, item, now)
+    stage_scoring.judge_closed(session, live, item, now)
 
 
 def pause(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None, why: str = "") -> None:
-    """The clock stands; what arrives meanwhile is refused and may be said again."""
-    of = held(session, host, contest_id, decided, now)
-    to = of.course.after("pause")
-    item = in_hand(session, of)
-    live_state.move(session, of, to, now)
+    """Stop the clock; answers that arrive meanwhile are refused and may be sent again."""
+    live = lock_live(session, host, contest_id, decided, now)
+    course = live.course.after("pause")
+    item = current_item(session, live)
+    live_state.set_course(session, live, course, now)
     live_state.set_clock(session, item, item.window.stopped(now))
-    note(session, host, contest_id, "暂停", now, n=item.n, why=why[:REASON])
+    record_act(session, host, contest_id, "暂停", now, n=item.n, why=why[:MAX_REASON_LENGTH])
 
 
 def resume(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """The clock goes on with what was left."""
-    of = held(session, host, contest_id, decided, now)
-    to = of.course.after("resume")
-    item = in_hand(session, of)
-    live_state.move(session, of, to, now)
+    """Let the clock go on with the remaining time."""
+    live = lock_live(session, host, contest_id, decided, now)
+    course = live.course.after("resume")
+    item = current_item(session, live)
+    live_state.set_course(session, live, course, now)
     live_state.set_clock(session, item, item.window.resumed(now))
-    note(session, host, contest_id, "恢复", now, n=item.n)
+    record_act(session, host, contest_id, "恢复", now, n=item.n)
 
 
 def show_board(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    of = held(session, host, contest_id, decided, now)
-    live_state.move(session, of, of.course.after("board"), now)
-    note(session, host, contest_id, "排行", now)
+    live = lock_live(session, host, contest_id, decided, now)
+    live_state.set_course(session, live, live.course.after("board"), now)
+    record_act(session, host, contest_id, "排行", now)
 
 
-def void(session: Session, host: LiveHost, contest_id: int, n: int, why: str, now: datetime, *, decided: int | None = None) -> None:
+def void_question(session: Session, host: LiveHost, contest_id: int, n: int, why: str, now: datetime, *, decided: int | None = None) -> None:
     """作废: the question counts for nobody; what was answered stays recorded, what was judged on it is not counted."""
-    why = _reason(why)
-    of = held(session, host, contest_id, decided, now)
-    of.course.check("void")
-    item = live_state.item(session, contest_id, n)
+    why = _require_reason(why)
+    live = lock_live(session, host, contest_id, decided, now)
+    live.course.check("void")
+    item = live_state.get_item(session, contest_id, n)
     if item is None:
         raise Refusal(f"第 {n} 题还没有出，不能作废。")
     if item.void:
         raise Refusal(f"第 {n} 题已经作废：{item.void}。")
-    in_course = of.course.item == n and of.course.phase in ("reading", "open")
-    live_state.move(session, of, of.course.after("void") if in_course else of.course, now)
-    if in_course:
+    is_current = live.course.item == n and live.course.phase in ("reading", "open")
+    live_state.set_course(session, live, live.course.after("void") if is_current else live.course, now)
+    if is_current:
         live_state.set_clock(session, item, item.window.closed(now))
-    live_state.void(session, item, why)
-    note(session, host, contest_id, "作废", now, n=n, why=why)
+    live_state.void_item(session, item, why)
+    record_act(session, host, contest_id, "作废", now, n=n, why=why)
 
 
-def adjust(
+def adjust_points(
     session: Session,
     host: LiveHost,
     contest_id: int,
@@ -210,56 +215,56 @@ def adjust(
     decided: int | None = None,
 ) -> None:
     """改分: points (whole, up or down) for one team or one person, with a reason; the answers stay as they are."""
-    why = _reason(why)
-    of = held(session, host, contest_id, decided, now)
-    of.course.check("adjust")
-    if not points or abs(points) > MOST_POINTS:
-        raise Refusal(f"改分请写 1 到 {MOST_POINTS} 分，扣分写负数。")
+    why = _require_reason(why)
+    live = lock_live(session, host, contest_id, decided, now)
+    live.course.check("adjust")
+    if not points or abs(points) > MAX_ADJUSTMENT:
+        raise Refusal(f"改分请写 1 到 {MAX_ADJUSTMENT} 分，扣分写负数。")
     if (team_id is None) == (person_id is None):
         raise Refusal("改分请写明给哪一队或哪一个人。")
     if team_id is not None and team_id not in teams.names(session, contest_id):
         raise Refusal("没有这支队。")
-    if person_id is not None and players.mine(session, contest_id, person_id) is None:
+    if person_id is not None and players.get(session, contest_id, person_id) is None:
         raise Refusal("这个人没有参加这场竞赛。")
-    note(session, host, contest_id, "改分", now, team_id=team_id, person_id=person_id, points=points * 1000, why=why)
-    live_state.touch(session, contest_id, now)
+    record_act(session, host, contest_id, "改分", now, team_id=team_id, person_id=person_id, points=points * 1000, why=why)
+    live_state.bump_version(session, contest_id, now)
 
 
 def judge(session: Session, host: LiveHost, contest_id: int, right: bool, now: datetime, *, decided: int | None = None) -> None:
-    """判分: the arbiter's word on an answer that was spoken, by the rule of its round."""
-    of = held(session, host, contest_id, decided, now)
-    of.course.check("judge")
-    scheme, item = stage_scoring.scheme_of(of), in_hand(session, of)
+    """判分: the host's judgement of a spoken answer, with points by the rule of its round."""
+    live = lock_live(session, host, contest_id, decided, now)
+    live.course.check("judge")
+    scheme, item = stage_scoring.require_scheme(live), current_item(session, live)
     team_id = item.holder_id if item.round == "buzzer" else item.team_id
     if item.round not in ("required", "buzzer", "risk") or team_id is None:
         raise Refusal("现在没有等待判分的队。")
     if item.void or live_answers.is_judged(session, contest_id, item.n, team_id):
         raise Refusal("这一题已经判过或作废了；判错了可以改分，写明原因。")
-    points = delta(scheme, item.round, right, item.stake // 1000) * 1000
-    note(session, host, contest_id, "判分", now, n=item.n, team_id=team_id, points=points, why="答对" if right else "答错")
-    others = item.round == "buzzer" and not right and scheme.buzzer.after_wrong == "others" and of.course.phase == "open"
-    if others:
-        live_state.hold(session, item, None, now + timedelta(seconds=item.seconds) if item.seconds else None)
-        live_state.touch(session, contest_id, now)
-    elif of.course.phase == "open":
-        live_state.move(session, of, of.course.after("close"), now)
+    points = judged_points(scheme, item.round, right, item.stake // 1000) * 1000
+    record_act(session, host, contest_id, "判分", now, n=item.n, team_id=team_id, points=points, why="答对" if right else "答错")
+    reopens = item.round == "buzzer" and not right and scheme.buzzer.after_wrong == "others" and live.course.phase == "open"
+    if reopens:
+        live_state.set_holder(session, item, None, now + timedelta(seconds=item.seconds) if item.seconds else None)
+        live_state.bump_version(session, contest_id, now)
+    elif live.course.phase == "open":
+        live_state.set_course(session, live, live.course.after("close"), now)
         live_state.set_clock(session, item, item.window.closed(now))
     else:
-        live_state.touch(session, contest_id, now)
+        live_state.bump_version(session, contest_id, now)
 
 
 def finish(session: Session, catalog: Catalog, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None) -> None:
-    """结束: the board is frozen, taking part is credited by the policy, nobody has it in hand any more."""
-    of = held(session, host, contest_id, decided, now)
-    live_state.move(session, of, of.course.after("finish"), now)
-    live_results.keep(session, of)
+    """结束: freeze the board, credit hours for taking part by the policy, and close all sittings."""
+    live = lock_live(session, host, contest_id, decided, now)
+    live_state.set_course(session, live, live.course.after("finish"), now)
+    live_results.save_results(session, live)
     live_answers.close_sittings(session, contest_id, now)
     leaderboard.close(session, catalog, contest_id, now, host.author.actor, host.author.via)
-    note(session, host, contest_id, "结束", now)
+    record_act(session, host, contest_id, "结束", now)
 
 
-def _reason(why: str) -> str:
-    said = why.strip()
-    if not said:
+def _require_reason(why: str) -> str:
+    reason = why.strip()
+    if not reason:
         raise Refusal("请写明原因，它会记在决定记录里。")
-    return said[:REASON]
+    return reason[:MAX_REASON_LENGTH]

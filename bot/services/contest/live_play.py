@@ -1,4 +1,4 @@
-"""Taking part in a live contest: joining and coming back, answering once, pressing; whatever a phone loses, the rows keep (bot/docs/rules.md S19)."""
+"""Taking part in a live contest: joining and rejoining, answering once, pressing the buzzer; all state is in rows (bot/docs/rules.md S19)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bot.storage.contest import live_answers, live_state, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 from bot.storage.study import sittings
 
-LIVE = FORMS["live"]
+LIVE_FORM = FORMS["live"]
 
 
 @dataclass(frozen=True, slots=True)
 class PlayerSeat:
-    """Somebody in a contest: where it stands, the sitting in which they answer, their team, and whether they have just come in."""
+    """A participant: the live contest, the sitting in which they answer, their team, and whether they have just joined."""
 
-    stage: LiveState
+    live: LiveState
     sitting_id: int
     team: tuple[int, str] | None
     is_new: bool = False
@@ -36,103 +36,103 @@ class PlayerSeat:
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """What is on for somebody now: the question in hand if one is, and what they have said to it."""
+    """What a participant sees now: the current question, if any, and their recorded answer to it."""
 
     seat: PlayerSeat
     item: LiveItem | None
     question: Question | None
-    said: str
+    choice: str
 
 
-def enter(session: Session, catalog: Catalog, me: Learner, of: LiveState, now: datetime) -> PlayerSeat:
-    """Take the contest in hand: what was in hand before is put down and kept."""
-    if of.course.phase == "finished":
-        raise Refusal(f"「{of.name}」已经结束了。")
-    had = sittings.last_sitting(session, me.id, "live", str(of.id))
-    if had is None:
-        play.join(session, play.found(session, me, of.id, now), me, now)
-    sitting_id = live_answers.open_sitting(session, of.id, me.id, now) if had is None else had.id
-    put_down = current_task.take_up(session, catalog, me.id, LIVE.task, sitting_id, LIVE.claim, now)
-    return PlayerSeat(of, sitting_id, teams.team_of(session, of.id, me.id), had is None, put_down)
+def enter(session: Session, catalog: Catalog, me: Learner, live: LiveState, now: datetime) -> PlayerSeat:
+    """Join or rejoin, and make the contest the current task; the task before is set aside and kept."""
+    if live.course.phase == "finished":
+        raise Refusal(f"「{live.name}」已经结束了。")
+    last_sitting = sittings.last_sitting(session, me.id, "live", str(live.id))
+    if last_sitting is None:
+        play.join(session, play.require_visible(session, me, live.id, now), me, now)
+    sitting_id = live_answers.open_sitting(session, live.id, me.id, now) if last_sitting is None else last_sitting.id
+    put_down = current_task.take_up(session, catalog, me.id, LIVE_FORM.task, sitting_id, LIVE_FORM.claim, now)
+    return PlayerSeat(live, sitting_id, teams.team_of(session, live.id, me.id), last_sitting is None, put_down)
 
 
-def name_of_sitting(session: Session, catalog: Catalog, one: current_task.OpenSittingFacts) -> str:
-    of = live_state.stage(session, int(one.scope))
-    return f"「{of.name}」" if of is not None else LIVE.name
+def sitting_name(session: Session, catalog: Catalog, facts: current_task.OpenSittingFacts) -> str:
+    live = live_state.get(session, int(facts.scope))
+    return f"「{live.name}」" if live is not None else LIVE_FORM.name
 
 
-def _sitting(session: Session, contest_id: int, person_id: int) -> int:
-    found = sittings.last_sitting(session, person_id, "live", str(contest_id))
-    if found is None:
+def _require_sitting(session: Session, contest_id: int, person_id: int) -> int:
+    sitting = sittings.last_sitting(session, person_id, "live", str(contest_id))
+    if sitting is None:
         raise Refusal("您没有参加这场竞赛。发送「竞赛」加大屏幕上的六位参赛码加入。")
-    return found.id
+    return sitting.id
 
 
-def seat(session: Session, person_id: int, contest_id: int) -> PlayerSeat:
-    """Somebody's place in a contest that they have joined. Raises `Refusal` for who has not."""
-    of = live_state.stage(session, contest_id)
-    if of is None:
+def require_seat(session: Session, person_id: int, contest_id: int) -> PlayerSeat:
+    """The seat of a participant. Raises `Refusal` for somebody who has not joined."""
+    live = live_state.get(session, contest_id)
+    if live is None:
         raise Refusal("这场竞赛已经不在了。")
-    return PlayerSeat(of, _sitting(session, contest_id, person_id), teams.team_of(session, contest_id, person_id))
+    return PlayerSeat(live, _require_sitting(session, contest_id, person_id), teams.team_of(session, contest_id, person_id))
 
 
-def contest_of(session: Session, sitting_id: int) -> int | None:
+def contest_of_sitting(session: Session, sitting_id: int) -> int | None:
     """The contest that a live sitting belongs to."""
-    found = sittings.sitting(session, sitting_id)
-    return int(found.scope) if found is not None and found.kind == "live" else None
+    sitting = sittings.sitting(session, sitting_id)
+    return int(sitting.scope) if sitting is not None and sitting.kind == "live" else None
 
 
-def view(session: Session, catalog: Catalog, at: PlayerSeat) -> LiveView:
-    """What a phone shows that has just come back."""
-    course = at.stage.course
-    item = live_state.item(session, at.stage.id, course.item) if course.item and course.phase != "lobby" else None
+def current_view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveView:
+    """The view of a participant who has just come back."""
+    course = seat.live.course
+    item = live_state.get_item(session, seat.live.id, course.item) if course.item and course.phase != "lobby" else None
     if item is None:
-        return LiveView(at, None, None, "")
-    given = sittings.recorded_answer(session, at.sitting_id, item.n)
-    return LiveView(at, item, catalog.question(session, item.version_id), given[1] if given else "")
+        return LiveView(seat, None, None, "")
+    recorded = sittings.recorded_answer(session, seat.sitting_id, item.n)
+    return LiveView(seat, item, catalog.question(session, item.version_id), recorded[1] if recorded else "")
 
 
-def answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
-    """Record one answer: (sitting, the choice as it was heard). The first recorded stands; the arrival at the edge decides whether it is in time.
+def record_live_answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
+    """Record one answer: (sitting, the recognised choice). The first recorded answer stands; the arrival at the edge decides whether it is in time.
 
     Nothing is said of right and wrong: that is for everybody at once, after the close (bot/docs/reliability.md D8, D9). Raises `Refusal`.
     """
-    hand = live_state.hand(session, contest_id, n, person_id)
-    if hand is None or hand.sitting_id is None:
-        seat(session, person_id, contest_id)
+    context = live_state.answer_context(session, contest_id, n, person_id)
+    if context is None or context.sitting_id is None:
+        require_seat(session, person_id, contest_id)
         raise Refusal("未记录：这一题还没有开始。")
-    item = hand.item
-    if hand.said:
-        raise Refusal(f"未记录：第 {n} 题您已经答过（{hand.said}），以第一次为准。")
+    item = context.item
+    if context.choice:
+        raise Refusal(f"未记录：第 {n} 题您已经答过（{context.choice}），以第一次为准。")
     if item.void:
         raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
-    stage_scoring.check_phone(item, hand.team_id)
+    stage_scoring.check_phone_answer(item, context.team_id)
     question = catalog.question(session, item.version_id)
     choice = question.parse_answer(text)
     if choice is None:
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
-    if not item.window.takes(incoming.arrived):
-        raise Refusal(_late(hand.course, item))
+    if not item.window.accepts(incoming.arrived):
+        raise Refusal(_late_text(context.course, item))
     mark = question.grade(choice)
-    record_answer(session, person_id, hand.sitting_id, item, choice, mark, incoming, incoming.arrived)
-    return hand.sitting_id, choice
+    record_answer(session, person_id, context.sitting_id, item, choice, mark, incoming, incoming.arrived)
+    return context.sitting_id, choice
 
 
-def _late(course: ContestCourse, item: LiveItem) -> str:
+def _late_text(course: ContestCourse, item: LiveItem) -> str:
     if course.paused and course.item == item.n:
         return "未记录：现在暂停，恢复以后再答。"
     if course.phase == "finished":
         return "未记录：这场竞赛已经结束。"
-    ahead = f"现在是第 {course.item} 题，回复「继续」看题。" if course.item != item.n and course.phase == "open" else "请等下一题。"
-    return f"未记录：第 {item.n} 题已经收题。{ahead}"
+    hint = f"现在是第 {course.item} 题，回复「继续」看题。" if course.item != item.n and course.phase == "open" else "请等下一题。"
+    return f"未记录：第 {item.n} 题已经收题。{hint}"
 
 
-def press(session: Session, person_id: int, at: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
+def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
     """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
-    of = live_state.held(session, at.stage.id)
-    item = live_state.item(session, at.stage.id, n)
-    if of is None or item is None or item.round != "buzzer":
+    live = live_state.lock(session, seat.live.id)
+    item = live_state.get_item(session, seat.live.id, n)
+    if live is None or item is None or item.round != "buzzer":
         raise Refusal("未记录：现在不是抢答题。")
-    if at.team is None:
+    if seat.team is None:
         raise Refusal("未记录：您不在任何一支参赛队里，抢答由各队进行。")
-    return stage_scoring.press(session, of, item, at.team[0], person_id, incoming.arrived)
+    return stage_scoring.record_press(session, live, item, seat.team[0], person_id, incoming.arrived)

@@ -1,4 +1,4 @@
-"""How everybody stands in a live contest, made from the answers, the clocks and the decisions alone: the same rows give the same board."""
+"""Results of a live contest, computed from answers, question clocks and decisions alone: the same rows give the same board."""
 
 from __future__ import annotations
 
@@ -10,97 +10,104 @@ from itertools import groupby
 
 from sqlmodel import Session
 
-from bot.domain.contest import contest, leaderboard, scoring
-from bot.domain.contest.contest import ContestRules
+from bot.domain.contest import leaderboard, scoring
+from bot.domain.contest.contest import ContestRules, rules_from_json
 from bot.domain.contest.leaderboard import TeamPlace
 from bot.domain.contest.scoring import ContestResult, ScoredAnswer
 from bot.storage.contest import live_answers, live_state, players
 from bot.storage.contest import teams as contest_teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 
-ON_STAGE = "基础分加台上各轮得分"
+STAGE_SCORE_TEXT = "基础分加台上各轮得分"
 
 
 @dataclass(frozen=True, slots=True)
 class LiveStanding:
-    """Everybody as they stand now."""
+    """The current places of all players and teams."""
 
     rules: ContestRules
     people: list[leaderboard.PlayerPlace]
     teams: list[TeamPlace]
 
 
-def rules_of(of: LiveState) -> ContestRules:
-    return contest.rules_from_json(json.loads(of.rules))
+def rules_of(live: LiveState) -> ContestRules:
+    return rules_from_json(json.loads(live.rules))
 
 
-def standing(session: Session, of: LiveState) -> LiveStanding:
+def standing(session: Session, live: LiveState) -> LiveStanding:
     """The whole board of a contest as the rows stand."""
-    rules = rules_of(of)
-    results = _results(session, of, rules)
-    if of.scheme is not None:
-        # Who stood on the stage took part, though the answers were spoken.
-        here = {who for who in live_state.people_to_call(session, of.id) if contest_teams.team_of(session, of.id, who) is not None}
-        results |= {who: ContestResult(finished=of.opened_at) for who in here - results.keys()}
-    everybody = [replace(one, result=results.get(one.id, scoring.NOTHING), took_part=one.id in results) for one in players.players(session, of.id)]
-    of_teams = leaderboard.teams(rules, contest_teams.names(session, of.id), everybody)
-    return LiveStanding(rules, leaderboard.places(everybody), decided(session, of, of_teams))
+    rules = rules_of(live)
+    results = _results_by_person(session, live, rules)
+    if live.scheme is not None:
+        # Team members on the stage took part, though their answers were spoken.
+        on_stage = {
+            person_id for person_id in live_state.call_recipients(session, live.id) if contest_teams.team_of(session, live.id, person_id) is not None
+        }
+        results |= {person_id: ContestResult(finished=live.opened_at) for person_id in on_stage - results.keys()}
+    participants = [
+        replace(player, result=results.get(player.id, scoring.NO_RESULT), took_part=player.id in results)
+        for player in players.list_ranked(session, live.id)
+    ]
+    ranked_teams = leaderboard.rank_teams(rules, contest_teams.names(session, live.id), participants)
+    return LiveStanding(rules, leaderboard.rank_players(participants), rank_teams(session, live, ranked_teams))
 
 
-def own(session: Session, of: LiveState, person_id: int) -> ContestResult | None:
-    """How one person stands, without looking at all the others: two thousand may ask at once. None before the first answer that counts."""
-    return _results(session, of, rules_of(of), person_id).get(person_id)
+def person_result(session: Session, live: LiveState, person_id: int) -> ContestResult | None:
+    """The result of one person, without computing all the others: two thousand may ask at once. None before the first answer that counts."""
+    return _results_by_person(session, live, rules_of(live), person_id).get(person_id)
 
 
-def _results(session: Session, of: LiveState, rules: ContestRules, person_id: int | None = None) -> dict[int, ContestResult]:
-    """What the answers of everybody come to; a void question and one that belongs to a team count for nobody."""
-    counted = {one.n: one for one in live_state.items(session, of.id) if one.round == "all" and not one.void}
-    worth = {n: replace(rules, base=one.points, seconds=max(1, one.seconds)) for n, one in counted.items()}
-    adjusted = live_answers.person_points(session, of.id)
-    found: dict[int, ContestResult] = {}
-    for who, given in groupby(live_answers.answers(session, of.id, person_id), key=lambda one: one.person_id):
-        if mine := [one for one in given if one.n in counted]:
-            found[who] = _result(mine, counted, worth, adjusted.pop(who, 0))
-    for who, points in adjusted.items():
-        found[who] = ContestResult(points, finished=of.opened_at)
-    return found
+def _results_by_person(session: Session, live: LiveState, rules: ContestRules, person_id: int | None = None) -> dict[int, ContestResult]:
+    """Results by person; void questions and questions of a team do not count."""
+    counted = {item.n: item for item in live_state.list_items(session, live.id) if item.round == "all" and not item.void}
+    rules_by_item = {n: replace(rules, base=item.points, seconds=max(1, item.seconds)) for n, item in counted.items()}
+    adjusted = live_answers.person_points(session, live.id)
+    results: dict[int, ContestResult] = {}
+    for participant_id, given in groupby(live_answers.answers(session, live.id, person_id), key=lambda answer: answer.person_id):
+        if counted_answers := [answer for answer in given if answer.n in counted]:
+            results[participant_id] = _score_answers(counted_answers, counted, rules_by_item, adjusted.pop(participant_id, 0))
+    for participant_id, points in adjusted.items():
+        results[participant_id] = ContestResult(points, finished=live.opened_at)
+    return results
 
 
-def _result(given: list[live_answers.GivenAnswer], items: Mapping[int, LiveItem], worth: Mapping[int, ContestRules], points: int) -> ContestResult:
+def _score_answers(
+    given: list[live_answers.GivenAnswer], items: Mapping[int, LiveItem], rules_by_item: Mapping[int, ContestRules], points: int
+) -> ContestResult:
     right, millis, in_a_row = 0, 0, 0
     last: datetime | None = None
-    for one in given:
-        took = items[one.n].window.elapsed(one.arrived) // timedelta(milliseconds=1)
-        correct = one.earned == 1000
-        points += scoring.worth(worth[one.n], ScoredAnswer(one.earned, correct, took), in_a_row)
+    for answer in given:
+        elapsed = items[answer.n].window.elapsed(answer.arrived) // timedelta(milliseconds=1)
+        correct = answer.earned == 1000
+        points += scoring.answer_points(rules_by_item[answer.n], ScoredAnswer(answer.earned, correct, elapsed), in_a_row)
         in_a_row = in_a_row + 1 if correct else 0
         right += correct
-        millis += took
-        last = one.arrived
+        millis += elapsed
+        last = answer.arrived
     return ContestResult(points, right, millis, last)
 
 
-def decided(session: Session, of: LiveState, by_members: list[TeamPlace]) -> list[TeamPlace]:
+def rank_teams(session: Session, live: LiveState, ranked_teams: list[TeamPlace]) -> list[TeamPlace]:
     """The teams with what was decided: on a stage what they began with and what was judged, else the fair mean of their members.
 
     Of equal score whoever won the sudden death goes first, then by the rule for ties.
     """
-    points = live_answers.team_points(session, of.id)
-    start = None if of.scheme is None else of.scheme.start * 1000
-    scored = {one.team_id: (one.score if start is None else start) + points.get(one.team_id, (0, 0))[0] for one in by_members}
+    points = live_answers.team_points(session, live.id)
+    start = None if live.scheme is None else live.scheme.start * 1000
+    scored = {team.team_id: (team.score if start is None else start) + points.get(team.team_id, (0, 0))[0] for team in ranked_teams}
 
-    def order(one: TeamPlace) -> tuple[float, ...]:
-        won = points.get(one.team_id, (0, 0))[1]
-        return (-scored[one.team_id], -won, *(one.result.order[1:] if start is None else ()))
+    def order(team: TeamPlace) -> tuple[float, ...]:
+        won = points.get(team.team_id, (0, 0))[1]
+        return (-scored[team.team_id], -won, *(team.result.order[1:] if start is None else ()))
 
-    found: list[TeamPlace] = []
-    ordered = sorted(by_members, key=lambda one: (order(one), one.name, one.team_id))
-    for at, one in enumerate(ordered):
-        tied = bool(found) and order(ordered[at - 1]) == order(one)
-        found.append(replace(one, place=found[-1].place if tied else at + 1, score=scored[one.team_id]))
-    return found
+    decided_teams: list[TeamPlace] = []
+    ordered = sorted(ranked_teams, key=lambda team: (order(team), team.name, team.team_id))
+    for index, team in enumerate(ordered):
+        tied = bool(decided_teams) and order(ordered[index - 1]) == order(team)
+        decided_teams.append(replace(team, place=decided_teams[-1].place if tied else index + 1, score=scored[team.team_id]))
+    return decided_teams
 
 
-def keep(session: Session, of: LiveState) -> None:
-    """Write down how everybody stands, for the board that is frozen at the close."""
-    players.stand_all(session, of.id, ((one.player.id, one.player.result) for one in standing(session, of).people))
+def save_results(session: Session, live: LiveState) -> None:
+    """Store everybody's result, for the board that is frozen at the end."""
+    players.set_results(session, live.id, ((entry.player.id, entry.player.result) for entry in standing(session, live).people))

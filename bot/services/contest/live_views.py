@@ -1,4 +1,4 @@
-"""What the big screen and the host's console show: plain values for a page, made from the rows; no key before the question is closed."""
+"""View data for the big screen and the host's console, as plain JSON values; no key is shown before the question is closed."""
 
 from __future__ import annotations
 
@@ -9,145 +9,148 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.contest import contest, leaderboard
+from bot.domain.contest import leaderboard
+from bot.domain.contest.contest import BOARD_LABELS, TIE_RULE, describe_rules, team_score_text
 from bot.domain.contest.live_state import PHASE_LABELS
-from bot.domain.contest.stage_rounds import ROUND_LABELS, delta, read_aloud, risk_order
+from bot.domain.contest.stage_rounds import ROUND_LABELS, describe_scheme, judged_points, risk_choice_order
 from bot.domain.library.question import Question
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
-from bot.services.contest import live_broadcast, live_host, live_results
+from bot.services.contest import live_host, live_results
 from bot.services.contest.live_results import LiveStanding
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
 
-SHOWN = 10
-LOGGED = 100
-OVER = ("closed", "board", "finished")
+MAX_PLACES = 10
+MAX_LOG_LINES = 100
+CLOSED_PHASES = ("closed", "board", "finished")
 
-Shown = dict[str, Any]
+ViewData = dict[str, Any]
 
 
-def screen(session: Session, catalog: Catalog, of: LiveState, now: datetime, found: LiveStanding | None, *, named: bool) -> Shown:
-    """Everything on the big screen. `named` is true for who has the screen's whole address; others are shown no person's name.
+def screen_view(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding | None, *, named: bool) -> ViewData:
+    """All data of the big screen. `named` is true for a viewer with the screen's secret; others see no person's name.
 
-    `found` is how everybody stands, needed in the phases that show it (`shows_board`).
+    `standing` is the current standing, needed in the phases that show it (`shows_board`).
     """
-    course = of.course
-    item = live_state.item(session, of.id, course.item) if course.item else None
-    shown: Shown = {
-        "version": of.version,
+    course = live.course
+    item = live_state.get_item(session, live.id, course.item) if course.item else None
+    shown: ViewData = {
+        "version": live.version,
         "now": _iso(now),
-        "name": of.name,
+        "name": live.name,
         "phase": course.phase,
         "label": PHASE_LABELS[course.phase],
         "paused": course.paused,
         "n": course.item,
-        "total": of.items,
-        "code": of.code,
-        "players": players.joined(session, of.id),
-        "rules": rules_lines(session, of) if course.phase == "lobby" else [],
+        "total": live.items,
+        "code": live.code,
+        "players": players.count_joined(session, live.id),
+        "rules": rules_lines(session, live) if course.phase == "lobby" else [],
     }
     if item is not None and course.phase != "lobby":
-        shown["item"] = _item(session, catalog, of, item, now)
-    if found is not None and shows_board(of):
-        shown["board"] = board(of, found, named=named)
+        shown["item"] = _item_view(session, catalog, live, item, now)
+    if standing is not None and shows_board(live):
+        shown["board"] = board_view(live, standing, named=named)
     return shown
 
 
-def aged(shown: Shown, by: timedelta) -> Shown:
-    """What was made some time ago, as it is to be sent now: the clock of the question has gone on meanwhile."""
+def advance_clock(shown: ViewData, elapsed: timedelta) -> ViewData:
+    """A frame that was built `elapsed` ago, with the question's clock moved on."""
     item = shown.get("item")
     if item is None or item["left"] is None or shown["paused"]:
         return shown
-    return {**shown, "item": {**item, "left": max(0.0, item["left"] - by / timedelta(milliseconds=1))}}
+    return {**shown, "item": {**item, "left": max(0.0, item["left"] - elapsed / timedelta(milliseconds=1))}}
 
 
-def shows_board(of: LiveState) -> bool:
-    return of.course.phase in ("board", "finished")
+def shows_board(live: LiveState) -> bool:
+    return live.course.phase in ("board", "finished")
 
 
-def address(of: LiveState) -> str:
-    """Where the big screen stands, with what lets it show names."""
-    return f"/screen/{of.id}?k={of.secret}"
+def screen_path(live: LiveState) -> str:
+    """The path of the big screen, with the secret that lets it show names."""
+    return f"/screen/{live.id}?k={live.secret}"
 
 
-def rules_lines(session: Session, of: LiveState) -> list[str]:
+def rules_lines(session: Session, live: LiveState) -> list[str]:
     """The rules as they are shown before the first question."""
-    if of.scheme is not None:
-        return read_aloud(of.scheme)
-    rules = live_results.rules_of(of)
-    worth = {one.points for one in live_state.programme(session, of.id)}
-    first, *others = contest.describe_rules(replace(rules, base=max(worth)), windowed=False)
+    if live.scheme is not None:
+        return describe_scheme(live.scheme)
+    rules = live_results.rules_of(live)
+    worth = {item.points for item in live_state.list_programme(session, live.id)}
+    first, *others = describe_rules(replace(rules, base=max(worth)), windowed=False)
     if len(worth) > 1:
         first = first.replace(f"每题 {points_text(max(worth))} 分", "各题分值见题面", 1)
-    return [f"共 {of.items} 题，每题 {rules.seconds} 秒。", first, *others]
+    return [f"共 {live.items} 题，每题 {rules.seconds} 秒。", first, *others]
 
 
-def _item(session: Session, catalog: Catalog, of: LiveState, item: LiveItem, now: datetime) -> Shown:
+def _item_view(session: Session, catalog: Catalog, live: LiveState, item: LiveItem, now: datetime) -> ViewData:
     question = catalog.question(session, item.version_id)
-    is_over = of.course.phase in OVER
+    is_over = live.course.phase in CLOSED_PHASES
     left = item.window.left(now)
-    shown: Shown = {
+    shown: ViewData = {
         "n": item.n,
         "round": ROUND_LABELS[item.round] if item.round != "all" else "",
         "kind": question.label,
         "law": question.law,
         "stem": question.stem,
         "options": [{"say": say, "label": label} for say, label in question.choices],
-        "worth": points_text(_worth(of, item)),
+        "worth": points_text(_right_points(live, item)),
         "seconds": item.seconds,
         "left": None if left is None or is_over else left / timedelta(milliseconds=1),
-        "answered": live_answers.answered(session, of.id, item.n),
+        "answered": live_answers.count_answered(session, live.id, item.n),
         "void": item.void,
     }
     if item.team_id is not None:
-        shown["team"] = teams.names(session, of.id).get(item.team_id, "")
+        shown["team"] = teams.names(session, live.id).get(item.team_id, "")
     if item.round == "buzzer":
-        shown |= _buzzers(session, of, item)
+        shown |= _buzzers_view(session, live, item)
     if is_over and not item.void:
-        shown |= _solved(session, of, item, question)
+        shown |= _solution_view(session, live, item, question)
     return shown
 
 
-def _worth(of: LiveState, item: LiveItem) -> int:
+def _right_points(live: LiveState, item: LiveItem) -> int:
     """What a right answer brings, in thousandths: a person by the programme, a team by the rules of the stage."""
-    if of.scheme is None or item.round == "all":
+    if live.scheme is None or item.round == "all":
         return item.points
-    return delta(of.scheme, item.round, True, item.stake // 1000) * 1000
+    return judged_points(live.scheme, item.round, True, item.stake // 1000) * 1000
 
 
-def _buzzers(session: Session, of: LiveState, item: LiveItem) -> Shown:
+def _buzzers_view(session: Session, live: LiveState, item: LiveItem) -> ViewData:
     """Who pressed, in the order of arrival, with what lies between."""
-    pressed = live_answers.buzzes(session, of.id, item.n)
-    valid = [one for one in pressed if not one.fault]
-    first = valid[0].arrived if valid else None
-    out = live_answers.out(session, of.id, item.n)
+    presses = live_answers.buzzes(session, live.id, item.n)
+    valid_presses = [press for press in presses if not press.is_false_start]
+    first_arrival = valid_presses[0].arrived if valid_presses else None
+    teams_out = live_answers.excluded_teams(session, live.id, item.n)
     return {
-        "reading": of.course.phase == "reading",
-        "holder": teams.names(session, of.id).get(item.holder_id, "") if item.holder_id is not None else "",
+        "reading": live.course.phase == "reading",
+        "holder": teams.names(session, live.id).get(item.holder_id, "") if item.holder_id is not None else "",
         "buzzes": [
             {
-                "team": one.team,
-                "fault": one.fault,
-                "out": one.buzz.team in out,
-                "behind": 0 if first is None or one.fault else round((one.arrived - first) / timedelta(milliseconds=1), 1),
+                "team": press.team,
+                "fault": press.is_false_start,
+                "out": press.buzz.team in teams_out,
+                "behind": 0
+                if first_arrival is None or press.is_false_start
+                else round((press.arrived - first_arrival) / timedelta(milliseconds=1), 1),
             }
-            for one in pressed
+            for press in presses
         ],
     }
 
 
-def _solved(session: Session, of: LiveState, item: LiveItem, question: Question) -> Shown:
+def _solution_view(session: Session, live: LiveState, item: LiveItem, question: Question) -> ViewData:
     """The key, why, and who chose what; only once the question is closed."""
     chosen: Counter[str] = Counter()
     answered = right = 0
-    for choice, count, rights in live_answers.spread(session, of.id, item.n):
+    for choice, count, right_count in live_answers.choice_counts(session, live.id, item.n):
         answered += count
-        right += rights
+        right += right_count
         # Of several options each is counted for itself; a judgement is one word.
-        for one in [choice] if question.kind in ("judge", "single") else choice:
-            chosen[one] += count
+        for option in [choice] if question.kind in ("judge", "single") else choice:
+            chosen[option] += count
     return {
         "key": question.key,
         "shown_key": question.show_key(),
@@ -159,92 +162,95 @@ def _solved(session: Session, of: LiveState, item: LiveItem, question: Question)
     }
 
 
-def board(of: LiveState, found: LiveStanding, *, named: bool) -> Shown:
+def board_view(live: LiveState, standing: LiveStanding, *, named: bool) -> ViewData:
     """The board by the contest's rule: teams always, people as far as the rule names them, and only to who may see names."""
-    people = leaderboard.named(found.rules, found.people) if named else []
+    people = leaderboard.publishable_entries(standing.rules, standing.people) if named else []
     return {
-        "teams": [{"place": one.place, "name": one.name, "score": points_text(one.score)} for one in found.teams[:SHOWN]],
+        "teams": [{"place": team.place, "name": team.name, "score": points_text(team.score)} for team in standing.teams[:MAX_PLACES]],
         "people": [
-            {"place": one.place, "name": one.player.name, "score": points_text(one.player.result.points), "right": one.player.result.correct}
-            for one in people[:SHOWN]
+            {"place": entry.place, "name": entry.player.name, "score": points_text(entry.player.result.points), "right": entry.player.result.correct}
+            for entry in people[:MAX_PLACES]
         ],
-        "took_part": len(found.people),
-        "ties": contest.TIES if of.scheme is None else "同分加赛，仍同分则并列。",
-        "team_rule": "" if not found.teams else contest.team_text(found.rules) if of.scheme is None else live_results.ON_STAGE,
-        "rule": contest.BOARDS[found.rules.board],
+        "took_part": len(standing.people),
+        "ties": TIE_RULE if live.scheme is None else "同分加赛，仍同分则并列。",
+        "team_rule": "" if not standing.teams else team_score_text(standing.rules) if live.scheme is None else live_results.STAGE_SCORE_TEXT,
+        "rule": BOARD_LABELS[standing.rules.board],
     }
 
 
 # ── The console ──
 
 
-def console(session: Session, catalog: Catalog, of: LiveState, now: datetime, found: LiveStanding) -> Shown:
-    """What the host sees beside the screen: what comes next, who holds the seat, the log, what was called out."""
-    course = of.course
-    item = live_state.item(session, of.id, course.item) if course.item else None
+def console_view(session: Session, catalog: Catalog, live: LiveState, now: datetime, standing: LiveStanding) -> ViewData:
+    """All data of the host's console: the screen, what comes next, the current host, the log, the last broadcast."""
+    course = live.course
+    item = live_state.get_item(session, live.id, course.item) if course.item else None
     return {
-        **screen(session, catalog, of, now, found, named=True),
-        "host": of.host,
-        "host_id": of.host_id,
-        "decided": of.decided,
-        "address": address(of),
-        "stage": None if of.scheme is None else {"name": of.scheme.name, "stakes": list(of.scheme.risk.stakes)},
-        "programme": _programme(session, catalog, of),
-        "up": getattr(live_host.next_up(session, of), "n", None),
-        "teams": [{"id": one.team_id, "name": one.name, "score": points_text(one.score)} for one in sorted(found.teams, key=lambda one: one.team_id)],
-        "choosing": _choosing(of, found),
-        "judging": _judging(session, of, item),
-        "log": [_line(one) for one in live_answers.decisions(session, of.id, LOGGED)],
-        "call": live_broadcast.progress(session, of),
-        "top": board(of, found, named=True),
+        **screen_view(session, catalog, live, now, standing, named=True),
+        "host": live.host,
+        "host_id": live.host_id,
+        "decided": live.decided,
+        "address": screen_path(live),
+        "stage": None if live.scheme is None else {"name": live.scheme.name, "stakes": list(live.scheme.risk.stakes)},
+        "programme": _programme_view(session, catalog, live),
+        "up": getattr(live_host.next_planned(session, live), "n", None),
+        "teams": [
+            {"id": team.team_id, "name": team.name, "score": points_text(team.score)}
+            for team in sorted(standing.teams, key=lambda team: team.team_id)
+        ],
+        "choosing": _choosing_order(live, standing),
+        "judging": _team_to_judge(session, live, item),
+        "log": [_decision_view(decision) for decision in live_answers.decisions(session, live.id, MAX_LOG_LINES)],
+        "call": live_state.last_call(session, live.id),
+        "top": board_view(live, standing, named=True),
     }
 
 
-def _programme(session: Session, catalog: Catalog, of: LiveState) -> list[Shown]:
-    asked = {one.n: one for one in live_state.items(session, of.id)}
-    found = []
-    for one in live_state.programme(session, of.id):
-        kind = live_host.kind_of(of, one)
-        on = asked.get(one.n)
-        found.append(
+def _programme_view(session: Session, catalog: Catalog, live: LiveState) -> list[ViewData]:
+    asked = {item.n: item for item in live_state.list_items(session, live.id)}
+    entries = []
+    for planned in live_state.list_programme(session, live.id):
+        kind = live_host.round_of_item(live, planned)
+        started = asked.get(planned.n)
+        entries.append(
             {
-                "n": one.n,
-                "round": ROUND_LABELS[kind] if kind != "all" else one.part,
+                "n": planned.n,
+                "round": ROUND_LABELS[kind] if kind != "all" else planned.part,
                 "kind": kind,
-                "stem": catalog.question(session, one.version_id).stem,
-                "key": catalog.question(session, one.version_id).key if on is not None and on.window.closed_at is not None else "",
-                "state": "" if on is None else "void" if on.void else "asked",
+                "stem": catalog.question(session, planned.version_id).stem,
+                "key": catalog.question(session, planned.version_id).key if started is not None and started.window.closed_at is not None else "",
+                "state": "" if started is None else "void" if started.void else "asked",
             }
         )
-    return found
+    return entries
 
 
-def _choosing(of: LiveState, found: LiveStanding) -> list[int]:
+def _choosing_order(live: LiveState, standing: LiveStanding) -> list[int]:
     """The teams in the order in which they choose their stakes."""
-    return [] if of.scheme is None else risk_order({one.team_id: one.score for one in found.teams}, of.scheme.risk)
+    return [] if live.scheme is None else risk_choice_order({team.team_id: team.score for team in standing.teams}, live.scheme.risk)
 
 
-def _judging(session: Session, of: LiveState, item: LiveItem | None) -> str:
+def _team_to_judge(session: Session, live: LiveState, item: LiveItem | None) -> str:
     """The team whose spoken answer waits for the arbiter; empty when none does."""
-    if item is None or of.scheme is None or item.void or of.course.phase not in ("open", "closed"):
+    if item is None or live.scheme is None or item.void or live.course.phase not in ("open", "closed"):
         return ""
     team_id = item.holder_id if item.round == "buzzer" else item.team_id
-    if team_id is None or live_answers.is_judged(session, of.id, item.n, team_id):
+    if team_id is None or live_answers.is_judged(session, live.id, item.n, team_id):
         return ""
-    return teams.names(session, of.id).get(team_id, "")
+    return teams.names(session, live.id).get(team_id, "")
 
 
-def _line(one: live_answers.LiveDecision) -> Shown:
+def _decision_view(decision: live_answers.LiveDecision) -> ViewData:
     return {
-        "at": one.at.astimezone(SHANGHAI).strftime("%H:%M:%S"),
-        "actor": one.actor,
-        "act": one.act,
-        "n": one.n,
-        "about": one.about,
-        "points": f"{'+' if one.points > 0 else ''}{points_text(one.points)}" if one.points else "",
-        "why": one.why,
+        "at": decision.at.astimezone(SHANGHAI).strftime("%H:%M:%S"),
+        "actor": decision.actor,
+        "act": decision.act,
+        "n": decision.n,
+        "about": decision.target_name,
+        "points": f"{'+' if decision.points > 0 else ''}{points_text(decision.points)}" if decision.points else "",
+        "why": decision.why,
     }
 
 
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds")
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

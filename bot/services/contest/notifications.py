@@ -1,6 +1,6 @@
-"""Telling people of a contest: an invitation when it is announced, a word before it ends, and that the results are there.
+"""Notifications about a contest: an invitation when it opens, a reminder before it ends, and the results.
 
-Invitations are campaigns like any other: previewed, paid out of the budgets, held back in quiet hours, and not sent to who has taken part.
+Invitations are ordinary campaigns: previewed, within quotas, held back in quiet hours, and not sent to people who have taken part.
 """
 
 from __future__ import annotations
@@ -13,44 +13,48 @@ from sqlmodel import Session
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
-from bot.domain.contest.contest import Contest, span_text, target_of
+from bot.domain.contest.contest import Contest, invitation_target, span_text
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.delivery import reminders
 
-RESULTS = CampaignContent("invitation", title="竞赛结果", target="竞赛结果")
-"""The standing campaign of the house by which players are told; what each is told stands with the occurrence."""
-LONG = timedelta(days=2)
-"""A contest longer than this is mentioned again on the day before it ends."""
-LAST_CALL = time(10, 0)
+RESULTS_CONTENT = CampaignContent("invitation", title="竞赛结果", target="竞赛结果")
+"""The content of the standing campaign for results; the occurrence carries the text of each contest."""
+REMINDER_THRESHOLD = timedelta(days=2)
+"""A contest longer than this gets a reminder on the day before it ends."""
+REMINDER_TIME = time(10, 0)
 
 
 def invite(session: Session, catalog: Catalog, author: Author, contest: Contest, now: datetime) -> list[int]:
-    """Start the campaigns that invite and remind its audience; their numbers. Raises `Refusal` where the budgets do not carry them."""
+    """Start the campaigns that invite and remind its audience; their ids. Raises `Refusal` where the quotas do not allow them."""
     plan = contest.plan
     begins = max(now, plan.opens_at or now)
-    first = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
-    made = [_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", _text(catalog, contest, now), first, now)]
-    if plan.closes_at is not None and plan.closes_at - begins > LONG:
+    send_at = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
+    campaign_ids = [_start_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", _invitation_text(catalog, contest, now), send_at, now)]
+    if plan.closes_at is not None and plan.closes_at - begins > REMINDER_THRESHOLD:
         closes = plan.closes_at.astimezone(SHANGHAI)
-        eve = datetime.combine(closes.date() - timedelta(days=1), LAST_CALL, SHANGHAI)
-        made.append(
-            _campaign(session, catalog, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", eve, now)
+        remind_at = datetime.combine(closes.date() - timedelta(days=1), REMINDER_TIME, SHANGHAI)
+        campaign_ids.append(
+            _start_campaign(
+                session, catalog, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", remind_at, now
+            )
         )
-    return made
+    return campaign_ids
 
 
-def _campaign(session: Session, catalog: Catalog, author: Author, contest: Contest, name: str, text: str, at: datetime, now: datetime) -> int:
-    content = CampaignContent("invitation", title=contest.name, text=text, target=target_of(contest.id))
-    rhythm = Schedule("once", time=at.strftime("%H:%M"), on=at.date(), on_holiday="keep")
-    made = manage.create(session, catalog, author, name[:80], content, rhythm, contest.plan.audience, now, clause=contest.plan.clause)
-    manage.start(session, catalog, author, made, now)
-    return made
+def _start_campaign(
+    session: Session, catalog: Catalog, author: Author, contest: Contest, name: str, text: str, send_at: datetime, now: datetime
+) -> int:
+    content = CampaignContent("invitation", title=contest.name, text=text, target=invitation_target(contest.id))
+    schedule = Schedule("once", time=send_at.strftime("%H:%M"), on=send_at.date(), on_holiday="keep")
+    campaign_id = manage.create(session, catalog, author, name[:80], content, schedule, contest.plan.audience, now, clause=contest.plan.clause)
+    manage.start(session, catalog, author, campaign_id, now)
+    return campaign_id
 
 
-def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
+def _invitation_text(catalog: Catalog, contest: Contest, now: datetime) -> str:
     rule = catalog.policy.at("D5", day_of(now))
     hours = f"参加计 {rule.number_text('join')} 学时，名次不计学时。"
     rules = contest.rules
@@ -59,22 +63,24 @@ def _text(catalog: Catalog, contest: Contest, now: datetime) -> str:
     return f"{f'{span}。' if span else ''}{sets}{hours}"
 
 
-def stop(session: Session, author: Author, contest: Contest, reason: str, now: datetime) -> int:
-    """Nobody is invited any more; how many campaigns were stopped."""
-    target = target_of(contest.id)
-    live = [one for one in campaign.all_campaigns(session) if one.content.target == target and one.state != "stopped"]
-    for one in live:
-        manage.stop(session, author, one.id, reason, now)
-    return len(live)
+def stop_invitations(session: Session, author: Author, contest: Contest, reason: str, now: datetime) -> int:
+    """Stop the invitation campaigns of a contest; returns how many were stopped."""
+    target = invitation_target(contest.id)
+    invitations = [
+        invitation for invitation in campaign.all_campaigns(session) if invitation.content.target == target and invitation.state != "stopped"
+    ]
+    for invitation in invitations:
+        manage.stop(session, author, invitation.id, reason, now)
+    return len(invitations)
 
 
-def results(session: Session, contest: Contest, people: Sequence[int], now: datetime) -> None:
-    """Owe the players the word that the results are there."""
+def queue_results(session: Session, contest: Contest, people: Sequence[int], now: datetime) -> None:
+    """Queue the notice that results are available for these people."""
     if not people:
         return
     content = CampaignContent(
-        "invitation", title=contest.name, text="竞赛已结束，成绩已定，感谢参加。", target=f"{target_of(contest.id)} 成绩", label="看成绩"
+        "invitation", title=contest.name, text="竞赛已结束，成绩已定，感谢参加。", target=f"{invitation_target(contest.id)} 成绩", label="看成绩"
     )
     # One occurrence a contest: two that end in the same tick are told apart by their number.
     due = now.replace(microsecond=contest.id % 1_000_000)
-    reminders.queue_for_people(session, reminders.standing_campaign(session, RESULTS, now), due, people, now, content=content)
+    reminders.queue_for_people(session, reminders.standing_campaign(session, RESULTS_CONTENT, now), due, people, now, content=content)

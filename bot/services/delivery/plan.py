@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent, render_content
-from bot.domain.contest.contest import contest_of
+from bot.domain.contest.contest import contest_of_target
 from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.delivery.platform_limits import WECHAT_WINDOW
 from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
@@ -146,7 +146,7 @@ def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: Campa
         return GONE
     if person_id in facts.away:
         return facts.away[person_id]
-    trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of(content.target), exam_of_target(content.target)
+    trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of_target(content.target), exam_of_target(content.target)
     if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
         return ENDED
     done = not trial and (

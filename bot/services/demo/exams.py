@@ -18,7 +18,7 @@ from bot.domain.library.question import Question
 from bot.domain.people.audience import All
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.contest import manage as contest_manage
-from bot.services.contest.play import fixed
+from bot.services.contest.play import fixed_items
 from bot.services.demo.bureau import PEOPLE, BureauMember
 from bot.services.demo.campaigns import AUTHOR
 from bot.services.exam import finish, manage, question_pool
@@ -132,11 +132,11 @@ def create_open_events(session: Session, catalog: Catalog, now: datetime) -> Non
             NOW, parse_blueprint(BLUEPRINT), All(), now, now + timedelta(days=14), results="at_once", clause="普法工作要点 第四条"
         )
         manage.publish(session, catalog, AUTHOR, manage.create(session, catalog, AUTHOR, wanted, now), now)
-    open_contests = {row.name for row in contests.everything(session) if row.state in ("draft", "open") and row.created_by == AUTHOR.actor}
+    open_contests = {row.name for row in contests.list_all(session) if row.state in ("draft", "open") and row.created_by == AUTHOR.actor}
     if WINDOW not in open_contests:
         rules = ContestRules(sets_a_day=2, teams="unit", best=5, board="upper")
         plan = ContestPlan(WINDOW, "windowed", rules, (), All(), now, now + timedelta(days=14), "普法工作要点 第五条")
-        contest_manage.open_(session, AUTHOR, contest_manage.create(session, catalog, AUTHOR, plan, now), now)
+        contest_manage.open_contest(session, AUTHOR, contest_manage.create(session, catalog, AUTHOR, plan, now), now)
     if HALL not in open_contests:
         plan = ContestPlan(HALL, "live", ContestRules(size=8, base=10_000, finish=0, board="upper"), (), All(), clause="普法工作要点 第五条")
-        contest_manage.create(session, catalog, AUTHOR, plan, now, fixed(catalog, plan, (), random.Random(f"{HALL} {day_of(now)}")))  # noqa: S311
+        contest_manage.create(session, catalog, AUTHOR, plan, now, fixed_items(catalog, plan, (), random.Random(f"{HALL} {day_of(now)}")))  # noqa: S311

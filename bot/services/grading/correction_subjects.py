@@ -115,11 +115,11 @@ class ContestSubject(CorrectionSubject):
                 UNION SELECT s.id FROM sitting s WHERE s.kind = 'live' AND s.scope = CAST(:ref AS TEXT)"""
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
-        contest = contest_manage.own(session, author, ref)
+        contest = contest_manage.require_contest(session, author, ref)
         self.ref, self.name = ref, contest.name
 
     def lock(self, session: Session) -> None:
-        contest = contests.held(session, self.ref)
+        contest = contests.lock(session, self.ref)
         if contest is None or contest.state != "closed":
             raise Refusal(f"竞赛「{self.name}」还没有结束，结束后再更正；现场竞赛进行中请由主持人作废这道题。")
 
@@ -138,7 +138,7 @@ class ContestSubject(CorrectionSubject):
         return {sitting for sitting, standing in standings.items() if standing.person_id in touched.values()}
 
     def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
-        if (live_contest := live_state.held(session, self.ref)) is not None:
-            live_results.keep(session, live_contest)
+        if (live_contest := live_state.lock(session, self.ref)) is not None:
+            live_results.save_results(session, live_contest)
         leaderboard.recount(session, self.ref, act.now)
         return {}

@@ -1,4 +1,7 @@
-"""Matches and who plays in them: rows that survive a restart, held by whoever changes them, whatever the number of replicas."""
+"""The tables `duel` and `duel_player`: matches, their players, and the news that players have not been sent yet.
+
+Every change locks the match row first, so that any number of replicas may work on it.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,23 @@ from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
 QUEUE_LOCK = 7_235_016
-"""PostgreSQL's advisory lock under which people look for somebody who waits: two who come at once find each other."""
+"""PostgreSQL's advisory lock under which the queue of waiting players is searched: two who come at once find each other."""
 
 _LOCK_QUEUE = Statement("SELECT pg_advisory_xact_lock(:n)")
 _COLUMNS = "id, size, invited, state, made_by, made_at, until, started_at"
-_ADD = Statement(
+_INSERT = Statement(
     """INSERT INTO duel (size, invited, state, made_by, made_at, until) VALUES (:size, :invited, 'calling', :by, :at, :until) RETURNING id"""
 )
 _GET = Statement(f"SELECT {_COLUMNS} FROM duel WHERE id = :id")  # noqa: S608
-_HOLD = Statement("SELECT id FROM duel WHERE id = :id FOR UPDATE")
-_WAITING = Statement(
+_LOCK = Statement("SELECT id FROM duel WHERE id = :id FOR UPDATE")
+_FIND_WAITING = Statement(
     """SELECT id FROM duel WHERE state = 'calling' AND invited = 0 AND size = :size AND until > :now
        AND NOT EXISTS (SELECT 1 FROM duel_player p WHERE p.duel_id = duel.id AND p.person_id = :person_id) ORDER BY id LIMIT 1"""
 )
 _START = Statement("UPDATE duel SET state = 'running', started_at = :at, until = :until WHERE id = :id AND state = 'calling'")
 _END = Statement("UPDATE duel SET state = :state, over_at = :at WHERE id = :id AND state IN ('calling', 'running')")
 _DUE = Statement("SELECT id FROM duel WHERE (state = 'calling' AND until <= :now) OR (state = 'running' AND until <= :before) ORDER BY id")
-_MADE_SINCE = Statement("SELECT COUNT(*) FROM duel WHERE made_by = :person_id AND invited = 1 AND made_at >= :since")
+_COUNT_INVITATIONS = Statement("SELECT COUNT(*) FROM duel WHERE made_by = :person_id AND invited = 1 AND made_at >= :since")
 _JOIN = Statement(
     """INSERT INTO duel_player (duel_id, person_id, state, correct, millis, owed) VALUES (:duel_id, :person_id, :state, 0, 0, :owed)
        ON CONFLICT (duel_id, person_id) DO UPDATE SET state = excluded.state, owed = excluded.owed"""
@@ -37,33 +40,35 @@ _PLAYERS = Statement(
     """SELECT p.person_id, n.name, p.state, p.sitting_id, p.correct, p.millis, p.place, p.points, p.owed
        FROM duel_player p JOIN person n ON n.id = p.person_id WHERE p.duel_id = :duel_id ORDER BY p.person_id"""
 )
-_AT_ONE = Statement("SELECT duel_id FROM duel_player WHERE person_id = :person_id AND state IN ('ready', 'playing')")
-_UNSEATED = Statement(
+_ACTIVE_DUEL = Statement("SELECT duel_id FROM duel_player WHERE person_id = :person_id AND state IN ('ready', 'playing')")
+_UNSTARTED_DUEL = Statement(
     """SELECT d.id FROM duel_player p JOIN duel d ON d.id = p.duel_id
        WHERE p.person_id = :person_id AND p.state IN ('ready', 'playing') AND p.sitting_id IS NULL AND d.state = 'running'"""
 )
-_CALLED = Statement(
+_INVITATIONS = Statement(
     """SELECT d.id FROM duel_player p JOIN duel d ON d.id = p.duel_id
        WHERE p.person_id = :person_id AND p.state = 'invited' AND d.state = 'calling' AND d.until > :now ORDER BY d.id DESC"""
 )
-_STATE = Statement("UPDATE duel_player SET state = :state WHERE duel_id = :duel_id AND person_id = :person_id")
-_SEAT = Statement("UPDATE duel_player SET state = 'playing', sitting_id = :sitting_id WHERE duel_id = :duel_id AND person_id = :person_id")
-_DONE = Statement("UPDATE duel_player SET state = 'done', correct = :correct, millis = :millis WHERE duel_id = :duel_id AND person_id = :person_id")
-_PLACE = Statement("UPDATE duel_player SET place = :place, points = :points WHERE duel_id = :duel_id AND person_id = :person_id")
-_OWE = Statement("UPDATE duel_player SET owed = :owed WHERE duel_id = :duel_id AND person_id = :person_id AND state <> 'declined'")
-_TAKE = Statement("UPDATE duel_player SET owed = NULL WHERE duel_id = :duel_id AND person_id = :person_id AND owed = :owed")
-_OWED = Statement("SELECT duel_id, person_id, owed FROM duel_player WHERE owed IS NOT NULL ORDER BY duel_id, person_id LIMIT :top")
+_SET_STATE = Statement("UPDATE duel_player SET state = :state WHERE duel_id = :duel_id AND person_id = :person_id")
+_SET_SITTING = Statement("UPDATE duel_player SET state = 'playing', sitting_id = :sitting_id WHERE duel_id = :duel_id AND person_id = :person_id")
+_SET_RESULT = Statement(
+    "UPDATE duel_player SET state = 'done', correct = :correct, millis = :millis WHERE duel_id = :duel_id AND person_id = :person_id"
+)
+_SET_PLACE = Statement("UPDATE duel_player SET place = :place, points = :points WHERE duel_id = :duel_id AND person_id = :person_id")
+_SET_PENDING_NEWS = Statement("UPDATE duel_player SET owed = :owed WHERE duel_id = :duel_id AND person_id = :person_id AND state <> 'declined'")
+_CLAIM_NEWS = Statement("UPDATE duel_player SET owed = NULL WHERE duel_id = :duel_id AND person_id = :person_id AND owed = :owed")
+_PENDING_NEWS = Statement("SELECT duel_id, person_id, owed FROM duel_player WHERE owed IS NOT NULL ORDER BY duel_id, person_id LIMIT :top")
 _ITEMS = Statement(
     """SELECT i.question, i.version_id FROM sitting_item i
        WHERE i.sitting_id = (SELECT MIN(p.sitting_id) FROM duel_player p WHERE p.duel_id = :duel_id) ORDER BY i.n"""
 )
-_RECORD = Statement(
+_PLAYED_DUELS = Statement(
     """SELECT d.over_at, p.place, p.points FROM duel_player p JOIN duel d ON d.id = p.duel_id
        WHERE p.person_id = :person_id AND d.state = 'over' AND d.over_at >= :since AND p.place IS NOT NULL ORDER BY d.over_at, d.id"""
 )
-_LEAVE = Statement("UPDATE sitting SET state = 'left', closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
+_CLOSE_SITTING = Statement("UPDATE sitting SET state = 'left', closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
 _DROP_FOCUS = Statement("DELETE FROM focus WHERE kind = 'match' AND ref = :sitting_id")
-_IN_OFFICE = Statement(
+_FIND_STAFF = Statement(
     """SELECT id, staff_no FROM person WHERE (staff_no = :said OR name = :said) AND (left_on IS NULL OR left_on >= :day)
        AND (joined_on IS NULL OR joined_on <= :day) ORDER BY id"""
 )
@@ -71,7 +76,7 @@ _IN_OFFICE = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Duel:
-    """A match as its row stands; `until` is when the call, then the match, ends by itself."""
+    """A match as its row stands; `until` is when the invitation, then the match, expires."""
 
     id: int
     size: int
@@ -85,7 +90,7 @@ class Duel:
 
 @dataclass(frozen=True, slots=True)
 class DuelPlayer:
-    """One of a match; place and points stand once it is over. `owed` is the news not told yet."""
+    """A player of a match; place and points are set once it is over. `pending_news` is the kind of news not sent yet."""
 
     id: int
     name: str
@@ -95,7 +100,7 @@ class DuelPlayer:
     millis: int
     place: int | None
     points: int | None
-    owed: str | None
+    pending_news: str | None
 
     @property
     def is_in(self) -> bool:
@@ -107,13 +112,13 @@ def _is_sqlite(session: Session) -> bool:
 
 
 def lock_queue(session: Session) -> None:
-    """Nobody else looks for a partner until this transaction ends; SQLite's one writer needs no lock."""
+    """Lock the waiting queue until this transaction ends; SQLite's one writer needs no lock."""
     if not _is_sqlite(session):
         _LOCK_QUEUE.one(session, n=QUEUE_LOCK)
 
 
 def add(session: Session, size: int, by: int, at: datetime, until: datetime, *, invited: bool) -> int:
-    return int(_ADD.one(session, size=size, invited=int(invited), by=by, at=stamp(at), until=stamp(until))[0])
+    return int(_INSERT.one(session, size=size, invited=int(invited), by=by, at=stamp(at), until=stamp(until))[0])
 
 
 def get(session: Session, duel_id: int) -> Duel | None:
@@ -124,16 +129,16 @@ def get(session: Session, duel_id: int) -> Duel | None:
     return Duel(row[0], row[1], bool(row[2]), row[3], row[4], moment(row[5]), moment(row[6]), started)
 
 
-def held(session: Session, duel_id: int) -> Duel | None:
-    """A match that nobody else changes until this transaction ends."""
+def lock(session: Session, duel_id: int) -> Duel | None:
+    """A match whose row is locked until this transaction ends."""
     if not _is_sqlite(session):
-        _HOLD.one(session, id=duel_id)
+        _LOCK.one(session, id=duel_id)
     return get(session, duel_id)
 
 
-def waiting(session: Session, size: int, person_id: int, now: datetime) -> int | None:
-    """The oldest open call of a size that somebody else made."""
-    row = _WAITING.one(session, size=size, person_id=person_id, now=stamp(now))
+def find_waiting(session: Session, size: int, person_id: int, now: datetime) -> int | None:
+    """The oldest waiting match of a size that somebody else opened."""
+    row = _FIND_WAITING.one(session, size=size, person_id=person_id, now=stamp(now))
     return None if row is None else int(row[0])
 
 
@@ -146,20 +151,20 @@ def end(session: Session, duel_id: int, state: str, at: datetime) -> bool:
     return _END.run(session, id=duel_id, state=state, at=stamp(at)) == 1
 
 
-def due(session: Session, now: datetime, before: datetime) -> list[int]:
+def due_duels(session: Session, now: datetime, before: datetime) -> list[int]:
     """Calls that nobody has answered by `now`, and matches whose time was up at `before`."""
     return [row[0] for row in _DUE.all(session, now=stamp(now), before=stamp(before))]
 
 
-def invitations_since(session: Session, person_id: int, since: datetime) -> int:
-    return int(_MADE_SINCE.one(session, person_id=person_id, since=stamp(since))[0])
+def count_invitations(session: Session, person_id: int, since: datetime) -> int:
+    return int(_COUNT_INVITATIONS.one(session, person_id=person_id, since=stamp(since))[0])
 
 
 # ── Players ──
 
 
 def join(session: Session, duel_id: int, person_id: int, state: str, owed: str | None = None) -> None:
-    """Put somebody in, invited or ready. One match at a time a person: the database refuses a second."""
+    """Add a player, invited or ready. A person has one match at a time: the database refuses a second."""
     _JOIN.run(session, duel_id=duel_id, person_id=person_id, state=state, owed=owed)
 
 
@@ -167,72 +172,72 @@ def players(session: Session, duel_id: int) -> list[DuelPlayer]:
     return [DuelPlayer(*row) for row in _PLAYERS.all(session, duel_id=duel_id)]
 
 
-def at_one(session: Session, person_id: int) -> int | None:
-    """The match that somebody waits for or plays."""
-    row = _AT_ONE.one(session, person_id=person_id)
+def active_duel(session: Session, person_id: int) -> int | None:
+    """The id of the match that a person waits for or plays."""
+    row = _ACTIVE_DUEL.one(session, person_id=person_id)
     return None if row is None else int(row[0])
 
 
-def unseated(session: Session, person_id: int) -> int | None:
-    """The match that runs for somebody who has not been put its first question."""
-    row = _UNSEATED.one(session, person_id=person_id)
+def unstarted_duel(session: Session, person_id: int) -> int | None:
+    """The id of a running match whose first question this player has not been shown."""
+    row = _UNSTARTED_DUEL.one(session, person_id=person_id)
     return None if row is None else int(row[0])
 
 
-def called_to(session: Session, person_id: int, now: datetime) -> list[int]:
-    """The calls to somebody that still stand, newest first."""
-    return [row[0] for row in _CALLED.all(session, person_id=person_id, now=stamp(now))]
+def open_invitations(session: Session, person_id: int, now: datetime) -> list[int]:
+    """The ids of open invitations to a person, newest first."""
+    return [row[0] for row in _INVITATIONS.all(session, person_id=person_id, now=stamp(now))]
 
 
 def set_state(session: Session, duel_id: int, person_id: int, state: str) -> None:
-    _STATE.run(session, duel_id=duel_id, person_id=person_id, state=state)
+    _SET_STATE.run(session, duel_id=duel_id, person_id=person_id, state=state)
 
 
-def seat(session: Session, duel_id: int, person_id: int, sitting_id: int) -> None:
+def set_sitting(session: Session, duel_id: int, person_id: int, sitting_id: int) -> None:
     """The player's own sitting with the questions of the match."""
-    _SEAT.run(session, duel_id=duel_id, person_id=person_id, sitting_id=sitting_id)
+    _SET_SITTING.run(session, duel_id=duel_id, person_id=person_id, sitting_id=sitting_id)
 
 
-def done(session: Session, duel_id: int, person_id: int, result: ContestResult) -> None:
-    _DONE.run(session, duel_id=duel_id, person_id=person_id, correct=result.correct, millis=result.millis)
+def set_result(session: Session, duel_id: int, person_id: int, result: ContestResult) -> None:
+    _SET_RESULT.run(session, duel_id=duel_id, person_id=person_id, correct=result.correct, millis=result.millis)
 
 
-def place(session: Session, duel_id: int, person_id: int, at: int, points: int) -> None:
-    _PLACE.run(session, duel_id=duel_id, person_id=person_id, place=at, points=points)
+def set_place(session: Session, duel_id: int, person_id: int, at: int, points: int) -> None:
+    _SET_PLACE.run(session, duel_id=duel_id, person_id=person_id, place=at, points=points)
 
 
-def owe(session: Session, duel_id: int, person_id: int, news: str) -> None:
-    """There is something this player has not been told."""
-    _OWE.run(session, duel_id=duel_id, person_id=person_id, owed=news)
+def set_pending_news(session: Session, duel_id: int, person_id: int, news: str) -> None:
+    """Mark news as waiting to be sent to this player."""
+    _SET_PENDING_NEWS.run(session, duel_id=duel_id, person_id=person_id, owed=news)
 
 
-def take_owed(session: Session, duel_id: int, person_id: int, news: str) -> bool:
-    """True for the one caller who tells it."""
-    return _TAKE.run(session, duel_id=duel_id, person_id=person_id, owed=news) == 1
+def claim_pending_news(session: Session, duel_id: int, person_id: int, news: str) -> bool:
+    """True for the one caller that sends it."""
+    return _CLAIM_NEWS.run(session, duel_id=duel_id, person_id=person_id, owed=news) == 1
 
 
-def owed(session: Session, top: int = 200) -> list[tuple[int, int, str]]:
-    """(match, person, news) of what is to be told."""
-    return [(row[0], row[1], row[2]) for row in _OWED.all(session, top=top)]
+def pending_news(session: Session, top: int = 200) -> list[tuple[int, int, str]]:
+    """(match, person, news) of all news waiting to be sent."""
+    return [(row[0], row[1], row[2]) for row in _PENDING_NEWS.all(session, top=top)]
 
 
-def items(session: Session, duel_id: int) -> list[tuple[str, int]]:
+def drawn_items(session: Session, duel_id: int) -> list[tuple[str, int]]:
     """(question, version) in their order: the same for all; none before the first has been put."""
     return [(row[0], row[1]) for row in _ITEMS.all(session, duel_id=duel_id)]
 
 
-def leave(session: Session, sitting_id: int, at: datetime) -> None:
-    """Nothing more is answered: whoever has it in hand has free hands again."""
+def close_sitting(session: Session, sitting_id: int, at: datetime) -> None:
+    """Close a sitting unfinished, and release it as the player's current task."""
     _DROP_FOCUS.run(session, sitting_id=sitting_id)
-    _LEAVE.run(session, id=sitting_id, at=stamp(at))
+    _CLOSE_SITTING.run(session, id=sitting_id, at=stamp(at))
 
 
-def record(session: Session, person_id: int, since: datetime) -> list[tuple[datetime, int, int]]:
-    """(when, place, match points) of what somebody has played since a moment, oldest first."""
-    return [(moment(row[0]), row[1], row[2]) for row in _RECORD.all(session, person_id=person_id, since=stamp(since))]
+def played_duels(session: Session, person_id: int, since: datetime) -> list[tuple[datetime, int, int]]:
+    """(end, place, match points) of the matches a person has played since a moment, oldest first."""
+    return [(moment(row[0]), row[1], row[2]) for row in _PLAYED_DUELS.all(session, person_id=person_id, since=stamp(since))]
 
 
-def in_office(session: Session, said: str, day: date) -> list[int]:
-    """Who works here on a day and goes by a staff number; by a name where nobody has such a number."""
-    found = _IN_OFFICE.all(session, said=said, day=day.isoformat())
-    return [row[0] for row in found if row[1] == said] or [row[0] for row in found]
+def find_staff(session: Session, staff_no_or_name: str, day: date) -> list[int]:
+    """Ids of staff in office on a day with this staff number; by name where nobody has such a number."""
+    rows = _FIND_STAFF.all(session, said=staff_no_or_name, day=day.isoformat())
+    return [row[0] for row in rows if row[1] == staff_no_or_name] or [row[0] for row in rows]

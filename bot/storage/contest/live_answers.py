@@ -1,4 +1,4 @@
-"""Who takes part in a live contest, what they answered and pressed, what was decided: all that scores are made of."""
+"""Answers, buzzer presses and host decisions of a live contest: the rows from which its scores are computed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.storage.db.query import Statement
 from bot.storage.study import grades
 from bot.storage.tables.columns import moment, stamp
 
-_ITEMS_IN = Statement(
+_COPY_ITEMS = Statement(
     """INSERT INTO sitting_item (sitting_id, n, question, version_id, points)
        SELECT :sitting_id, n, question, version_id, points FROM contest_item WHERE contest_id = :contest_id"""
 )
@@ -20,30 +20,30 @@ _OPEN_SITTING = Statement(
     """INSERT INTO sitting (person_id, kind, scope, size, next, state, opened_at)
        SELECT :person_id, 'live', :scope, COUNT(*), 1, 'open', :at FROM contest_item WHERE contest_id = :contest_id RETURNING id"""
 )
-_CLOSE_ALL = Statement(
+_CLOSE_SITTINGS = Statement(
     "UPDATE sitting SET state = 'done', closed_at = :at, next = size + 1 WHERE kind = 'live' AND scope = :scope AND state = 'open'"
 )
 _DROP_FOCUS = Statement("DELETE FROM focus WHERE kind = 'live' AND ref IN (SELECT id FROM sitting WHERE kind = 'live' AND scope = :scope)")
-_ANSWERED = Statement(
+_COUNT_ANSWERED = Statement(
     """SELECT COUNT(*) FROM participation p JOIN sitting s ON s.person_id = p.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id AND a.n = :n WHERE p.contest_id = :id"""
 )
-_SPREAD = Statement(
+_CHOICE_COUNTS = Statement(
     """SELECT a.choice, COUNT(*), SUM(a.correct) FROM participation p
        JOIN sitting s ON s.person_id = p.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id AND a.n = :n WHERE p.contest_id = :id GROUP BY a.choice ORDER BY a.choice"""
 )
-_ANSWERED_BY = f"""SELECT p.person_id, a.n, COALESCE(m.earned, a.earned), a.arrived_at FROM participation p
+_SELECT_ANSWERS = f"""SELECT p.person_id, a.n, COALESCE(m.earned, a.earned), a.arrived_at FROM participation p
        JOIN sitting s ON s.person_id = p.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {grades.IS_NEWEST_REMARK}
        WHERE p.contest_id = :id AND COALESCE(m.counts, 1) = 1"""  # noqa: S608
-_ANSWERS = Statement(f"{_ANSWERED_BY} ORDER BY p.person_id, a.n")
-_OWN_ANSWERS = Statement(f"{_ANSWERED_BY} AND p.person_id = :person_id ORDER BY a.n")
-_OF_TEAM = Statement(
+_ANSWERS = Statement(f"{_SELECT_ANSWERS} ORDER BY p.person_id, a.n")
+_OWN_ANSWERS = Statement(f"{_SELECT_ANSWERS} AND p.person_id = :person_id ORDER BY a.n")
+_TEAM_ANSWERS = Statement(
     """SELECT a.choice, a.correct FROM team_member m JOIN sitting s ON s.person_id = m.person_id AND s.kind = 'live' AND s.scope = :scope
        JOIN answer a ON a.sitting_id = s.id AND a.n = :n WHERE m.contest_id = :id AND m.team_id = :team_id ORDER BY a.arrived_at, a.id"""
 )
-_PRESS = Statement(
+_INSERT_BUZZ = Statement(
     """INSERT INTO live_buzz (contest_id, n, team_id, person_id, arrived_at, fault) VALUES (:id, :n, :team_id, :person_id, :at, :fault)
        ON CONFLICT (contest_id, n, team_id) DO NOTHING"""
 )
@@ -51,8 +51,8 @@ _BUZZES = Statement(
     """SELECT b.id, b.team_id, b.arrived_at, b.fault, t.name, p.name FROM live_buzz b JOIN team t ON t.id = b.team_id
        JOIN person p ON p.id = b.person_id WHERE b.contest_id = :id AND b.n = :n ORDER BY b.arrived_at, b.id"""
 )
-_FAULTS = Statement("SELECT COUNT(*) FROM live_buzz WHERE contest_id = :id AND team_id = :team_id AND fault = 1")
-_DECIDE = Statement(
+_COUNT_FALSE_STARTS = Statement("SELECT COUNT(*) FROM live_buzz WHERE contest_id = :id AND team_id = :team_id AND fault = 1")
+_INSERT_DECISION = Statement(
     """INSERT INTO live_decision (contest_id, decided_at, actor, act, n, team_id, person_id, points, why)
        VALUES (:id, :at, :actor, :act, :n, :team_id, :person_id, :points, :why)"""
 )
@@ -67,7 +67,9 @@ _TEAM_POINTS = Statement(
 )
 _PERSON_POINTS = Statement("SELECT person_id, SUM(points) FROM live_decision WHERE contest_id = :id AND person_id IS NOT NULL GROUP BY person_id")
 _JUDGED = Statement("SELECT COUNT(*) FROM live_decision WHERE contest_id = :id AND n = :n AND team_id = :team_id AND act = '判分'")
-_OUT = Statement("SELECT team_id FROM live_decision WHERE contest_id = :id AND n = :n AND act = '判分' AND points <= 0 AND team_id IS NOT NULL")
+_EXCLUDED_TEAMS = Statement(
+    "SELECT team_id FROM live_decision WHERE contest_id = :id AND n = :n AND act = '判分' AND points <= 0 AND team_id IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,10 @@ class GivenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PressedBuzzer:
-    """A team's press as it is shown."""
+    """A team's press with the names that are shown."""
 
     buzz: Buzz
-    fault: bool
+    is_false_start: bool
     team: str
     person: str
     arrived: datetime
@@ -100,7 +102,7 @@ class LiveDecision:
     act: str
     n: int
     team_id: int | None
-    about: str
+    target_name: str
     points: int
     why: str
 
@@ -108,61 +110,61 @@ class LiveDecision:
 def open_sitting(session: Session, contest_id: int, person_id: int, at: datetime) -> int:
     """The sitting in which this person answers, over the whole programme; its id."""
     sitting_id = int(_OPEN_SITTING.one(session, person_id=person_id, scope=str(contest_id), contest_id=contest_id, at=stamp(at))[0])
-    _ITEMS_IN.run(session, sitting_id=sitting_id, contest_id=contest_id)
+    _COPY_ITEMS.run(session, sitting_id=sitting_id, contest_id=contest_id)
     return sitting_id
 
 
 def close_sittings(session: Session, contest_id: int, at: datetime) -> None:
-    """The contest is over for everybody: nobody has it in hand any more."""
+    """Close everybody's sitting, and release it as their current task."""
     _DROP_FOCUS.run(session, scope=str(contest_id))
-    _CLOSE_ALL.run(session, scope=str(contest_id), at=stamp(at))
+    _CLOSE_SITTINGS.run(session, scope=str(contest_id), at=stamp(at))
 
 
-def answered(session: Session, contest_id: int, n: int) -> int:
+def count_answered(session: Session, contest_id: int, n: int) -> int:
     """How many have answered a question."""
-    return int(_ANSWERED.one(session, id=contest_id, scope=str(contest_id), n=n)[0])
+    return int(_COUNT_ANSWERED.one(session, id=contest_id, scope=str(contest_id), n=n)[0])
 
 
-def spread(session: Session, contest_id: int, n: int) -> list[tuple[str, int, int]]:
+def choice_counts(session: Session, contest_id: int, n: int) -> list[tuple[str, int, int]]:
     """(choice, how many chose it, how many of them were right) of a question."""
-    return [(row[0], int(row[1]), int(row[2])) for row in _SPREAD.all(session, id=contest_id, scope=str(contest_id), n=n)]
+    return [(row[0], int(row[1]), int(row[2])) for row in _CHOICE_COUNTS.all(session, id=contest_id, scope=str(contest_id), n=n)]
 
 
 def answers(session: Session, contest_id: int, person_id: int | None = None) -> list[GivenAnswer]:
     """Every answer that counts (of one person), by person and question."""
     values = {"id": contest_id, "scope": str(contest_id)}
-    found = _ANSWERS.all(session, **values) if person_id is None else _OWN_ANSWERS.all(session, **values, person_id=person_id)
-    return [GivenAnswer(row[0], row[1], row[2], moment(row[3])) for row in found]
+    rows = _ANSWERS.all(session, **values) if person_id is None else _OWN_ANSWERS.all(session, **values, person_id=person_id)
+    return [GivenAnswer(row[0], row[1], row[2], moment(row[3])) for row in rows]
 
 
-def of_team(session: Session, contest_id: int, n: int, team_id: int) -> list[tuple[str, bool]]:
+def team_answers(session: Session, contest_id: int, n: int, team_id: int) -> list[tuple[str, bool]]:
     """(choice, right) of a team's members, in the order of their arrival."""
-    return [(row[0], bool(row[1])) for row in _OF_TEAM.all(session, id=contest_id, scope=str(contest_id), n=n, team_id=team_id)]
+    return [(row[0], bool(row[1])) for row in _TEAM_ANSWERS.all(session, id=contest_id, scope=str(contest_id), n=n, team_id=team_id)]
 
 
 # ── The stage ──
 
 
-def press(session: Session, contest_id: int, n: int, team_id: int, person_id: int, arrived: datetime, *, fault: bool) -> bool:
-    """True for a team's one press at a question."""
-    return _PRESS.run(session, id=contest_id, n=n, team_id=team_id, person_id=person_id, at=stamp(arrived), fault=int(fault)) == 1
+def add_buzz(session: Session, contest_id: int, n: int, team_id: int, person_id: int, arrived: datetime, *, fault: bool) -> bool:
+    """Record a press; False when the team has pressed at this question before."""
+    return _INSERT_BUZZ.run(session, id=contest_id, n=n, team_id=team_id, person_id=person_id, at=stamp(arrived), fault=int(fault)) == 1
 
 
 def buzzes(session: Session, contest_id: int, n: int) -> list[PressedBuzzer]:
     """Who pressed at a question, by arrival."""
-    found = []
+    presses = []
     for row in _BUZZES.all(session, id=contest_id, n=n):
         arrived = moment(row[2])
-        found.append(PressedBuzzer(Buzz(row[0], row[1], round(arrived.timestamp() * 1_000_000)), bool(row[3]), row[4], row[5], arrived))
-    return found
+        presses.append(PressedBuzzer(Buzz(row[0], row[1], round(arrived.timestamp() * 1_000_000)), bool(row[3]), row[4], row[5], arrived))
+    return presses
 
 
-def faults(session: Session, contest_id: int, team_id: int) -> int:
+def count_false_starts(session: Session, contest_id: int, team_id: int) -> int:
     """How many false starts a team has made in the whole contest."""
-    return int(_FAULTS.one(session, id=contest_id, team_id=team_id)[0])
+    return int(_COUNT_FALSE_STARTS.one(session, id=contest_id, team_id=team_id)[0])
 
 
-def decide(
+def add_decision(
     session: Session,
     contest_id: int,
     actor: str,
@@ -176,7 +178,9 @@ def decide(
     why: str = "",
 ) -> None:
     """One line of the log. `actor` is a staff number or "system"; points in thousandths."""
-    _DECIDE.run(session, id=contest_id, at=stamp(at), actor=actor, act=act, n=n, team_id=team_id, person_id=person_id, points=points, why=why)
+    _INSERT_DECISION.run(
+        session, id=contest_id, at=stamp(at), actor=actor, act=act, n=n, team_id=team_id, person_id=person_id, points=points, why=why
+    )
 
 
 def decisions(session: Session, contest_id: int, top: int = 1000) -> list[LiveDecision]:
@@ -197,6 +201,6 @@ def is_judged(session: Session, contest_id: int, n: int, team_id: int) -> bool:
     return bool(_JUDGED.one(session, id=contest_id, n=n, team_id=team_id)[0])
 
 
-def out(session: Session, contest_id: int, n: int) -> frozenset[int]:
+def excluded_teams(session: Session, contest_id: int, n: int) -> frozenset[int]:
     """Teams that answered a question and were not right."""
-    return frozenset(row[0] for row in _OUT.all(session, id=contest_id, n=n))
+    return frozenset(row[0] for row in _EXCLUDED_TEAMS.all(session, id=contest_id, n=n))

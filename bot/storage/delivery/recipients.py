@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.contest.contest import contest_of
+from bot.domain.contest.contest import contest_of_target
 from bot.domain.delivery.quiet_hours import DeliveryRule, delivery_rule_from_json
 from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.person import Learner, Preference
@@ -158,7 +158,7 @@ def _read_finished(session: Session, facts: RecipientFacts, deliveries: Sequence
         facts.done_lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
     if any(content.kind == "daily" or content.target == "每日" for content in facts.content.values()):
         facts.done_daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
-    contests = {subject_id for content in facts.content.values() if (subject_id := contest_of(content.target)) is not None}
+    contests = {subject_id for content in facts.content.values() if (subject_id := contest_of_target(content.target)) is not None}
     if contests:
         facts.ended_contests.update(row[0] for row in _rows(session, _ENDED, contests))
         facts.played_contests.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)

@@ -14,7 +14,7 @@ from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.campaign import SYSTEM
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
-from bot.domain.contest.contest import contest_of
+from bot.domain.contest.contest import contest_of_target
 from bot.domain.delivery.reminders import ReminderTask
 from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.audience import All
@@ -112,7 +112,7 @@ def done_by(content: CampaignContent) -> str | None:
             return "daily"
         case "invitation" if exam_of_target(content.target) is not None:
             return "exam"
-        case "invitation" if contest_of(content.target) is not None:
+        case "invitation" if contest_of_target(content.target) is not None:
             return "contest"
     return None
 
@@ -132,7 +132,7 @@ def open_people(session: Session, task: ReminderTask, today: date, among: Collec
     """To whom it was addressed and who has not done it, without those who are away or have left."""
     values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired_on.isoformat()}
     values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of_target(task.content.target)}
-    values["contest"] = contest_of(task.content.target)
+    values["contest"] = contest_of_target(task.content.target)
     done = _DONE[done_by(task.content) or "notice"]
     if among is None:
         return [row[0] for row in Statement(_OPEN.format(done=done, only="")).all(session, **values)]

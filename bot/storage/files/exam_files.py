@@ -82,6 +82,6 @@ def read_contest(path: Path) -> tuple[ContestPlan, tuple[str, ...]]:
     entry = validate(ContestFile, node, path.name, faults)
     if entry is None:
         raise Refusal("\n".join(map(str, faults)))
-    rules = contest.rules_from_json({**contest.USUAL[entry.form], **entry.rules})
+    rules = contest.rules_from_json({**contest.DEFAULT_RULES[entry.form], **entry.rules})
     plan = ContestPlan(entry.name, entry.form, rules, tuple(entry.of), parse_audience(entry.to), entry.opens, entry.closes, entry.clause)
     return plan, tuple(entry.questions)

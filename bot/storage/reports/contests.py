@@ -11,7 +11,7 @@ from decimal import ROUND_DOWN, Decimal
 from sqlmodel import Session
 
 from bot.domain.contest.contest import FORM_LABELS, STATE_LABELS, Contest, span_text
-from bot.domain.contest.leaderboard import BANDS, band
+from bot.domain.contest.leaderboard import BANDS, band_label
 from bot.domain.message import Refusal
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, percentage
 from bot.domain.times import day_of
@@ -55,7 +55,7 @@ def contest_participation(session: Session, scope: Scope, ask: ReportQuery) -> T
     """当年各场竞赛的参加率；写编号看一场里各单位的参加率和全员人均分（档次，不排名次）。"""
     units = units_in(session, scope)
     year_contests = [
-        contest for contest in contests.everything(session) if contest.state in ("open", "closed") and _end_day(contest, ask).year == ask.year
+        contest for contest in contests.list_all(session) if contest.state in ("open", "closed") and _end_day(contest, ask).year == ask.year
     ]
     year_contests = [contest for contest in year_contests if contest.plan.opens_at is None or contest.plan.opens_at < ask.until]
     if not ask.about:
@@ -106,8 +106,8 @@ def _sums_by_unit(session: Session, contest: Contest, units: dict[int, ReportUni
     day = min(_end_day(contest, ask), ask.last)
     invited = audience.evaluate(session, contest.plan.audience, day, ask.until)
     expected = {*invited.people, *(person_id for person_id, reason in invited.excluded if reason not in OUT_OF_OFFICE)}
-    units_of_person = teams.units_of(session, day)
-    played = {player.id: player.result for player in players.players(session, contest.id) if player.took_part}
+    units_of_person = teams.units_by_person(session, day)
+    played = {player.id: player.result for player in players.list_ranked(session, contest.id) if player.took_part}
     sums: defaultdict[int, _ContestSum] = defaultdict(_ContestSum)
     for person_id in expected | played.keys():
         unit_id = units_of_person[person_id][0] if person_id in units_of_person else None
@@ -143,7 +143,7 @@ def _unit_rows(sums: dict[int, _ContestSum], whole: _ContestSum, units: dict[int
         unit_sum = sums[unit_id]
         shown = unit_sum.invited >= MIN_UNIT
         # Who has no point yet stands in no band: with nobody's points they would all be in the first.
-        band_label = band(means.index(unit_sum.points / unit_sum.invited) + 1, len(means)) if shown and unit_sum.points else ""
+        band_text = band_label(means.index(unit_sum.points / unit_sum.invited) + 1, len(means)) if shown and unit_sum.points else ""
         rows.append(
             (
                 unit.path,
@@ -151,7 +151,7 @@ def _unit_rows(sums: dict[int, _ContestSum], whole: _ContestSum, units: dict[int
                 unit_sum.took_part,
                 percentage(unit_sum.took_part, unit_sum.invited),
                 _mean_points(unit_sum) if shown else "",
-                band_label,
+                band_text,
             )
         )
     rows.append(

@@ -1,9 +1,7 @@
-"""Contests with their questions, teams and those who took part; matches of two or four.
+"""Tables of contests, duels and live contests.
 
-An answer in a contest is a row of `answer` like any other, in a sitting of kind contest, live or match whose scope is the id here; what stands in
-these tables beside it can be made again from the answers.
-
-Live contests: where each stands, when its questions were open, who pressed, what was decided, what was called out to the phones.
+An answer in a contest is an ordinary row of `answer`, in a sitting of kind contest, live or match whose scope is the id here; the results in
+these tables can be recomputed from the answers.
 """
 
 from __future__ import annotations
@@ -33,8 +31,8 @@ CONTEST_STATES = ("draft", "open", "closed", "cancelled")
 DUEL_STATES = ("calling", "running", "over", "off")
 PLAYER_STATES = ("invited", "ready", "playing", "done", "declined")
 NEWS = ("invited", "begun", "off", "over")
-_AT_IT = text("state IN ('ready', 'playing')")
-_OWED = text("owed IS NOT NULL")
+_IS_ACTIVE = text("state IN ('ready', 'playing')")
+_HAS_PENDING_NEWS = text("owed IS NOT NULL")
 
 
 class ContestRow(SQLModel, table=True):
@@ -128,7 +126,7 @@ class TeamMemberRow(SQLModel, table=True):
 
 
 class ParticipationRow(SQLModel, table=True):
-    """Somebody who joined a contest, and how they stand: points in thousandths (an on-site round may take some away), time in milliseconds.
+    """A participant of a contest and their result: points in thousandths (an on-site round may take some away), time in milliseconds.
 
     `finished_at` is the moment of the last thing that counts, empty for who has done nothing yet; `strength` the share of right answers in
     thousandths before the contest (groups among equals); `unit_id` where they worked when they joined; `place` is written when the board freezes.
@@ -184,7 +182,7 @@ class ContestSetRow(SQLModel, table=True):
 
 
 class DuelRow(SQLModel, table=True):
-    """A match: called by somebody, running once all are there. `until` is the moment at which the call, then the match, ends by itself."""
+    """A match: opened by one player, running once all are there. `until` is the moment at which the invitation, then the match, expires."""
 
     __tablename__ = "duel"
     __table_args__ = (
@@ -213,7 +211,7 @@ class DuelRow(SQLModel, table=True):
 
 
 class DuelPlayerRow(SQLModel, table=True):
-    """One of a match: at one match at a time, whatever the number of replicas. `owed` is the news this person has not been told yet."""
+    """A player of a match; a unique index allows one active match a person. `owed` is the kind of news not sent to this player yet."""
 
     __tablename__ = "duel_player"
     __table_args__ = (
@@ -222,8 +220,8 @@ class DuelPlayerRow(SQLModel, table=True):
         CheckConstraint("(place IS NULL) = (points IS NULL)", name="points_with_a_place"),
         CheckConstraint("place BETWEEN 1 AND 4", name="place_is_one_of_four"),
         CheckConstraint("correct >= 0 AND millis >= 0", name="counts_are_not_negative"),
-        Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_AT_IT, postgresql_where=_AT_IT),
-        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_OWED, postgresql_where=_OWED),
+        Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
+        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_HAS_PENDING_NEWS, postgresql_where=_HAS_PENDING_NEWS),
         KEYED,
     )
 
@@ -244,7 +242,7 @@ CALLS = ("ask", "told", "end")
 
 
 class LiveRow(SQLModel, table=True):
-    """Where a live contest stands: one row that all replicas, screens and consoles look at; `version` counts every change of it.
+    """The state of a live contest: one row that all replicas, screens and consoles look at; `version` counts every change of it.
 
     `code` is what people type to join, `secret` what the screen's address adds so that it may show names. `host_id` holds the console. `scheme`
     are the rules of the stage (JSON), empty without one.
@@ -282,7 +280,7 @@ class LiveRow(SQLModel, table=True):
 
 
 class LiveItemRow(SQLModel, table=True):
-    """A question that came on: its round, its clock and what became of it.
+    """A question that was started: its round, its clock and whether it was voided.
 
     `pauses` is a JSON list of [from, to]; `void` the reason why it does not count, empty if it does.
 
@@ -365,7 +363,7 @@ class LiveDecisionRow(SQLModel, table=True):
 
 
 class LiveCallRow(SQLModel, table=True):
-    """Something called out to everybody's phone, by one replica: the row is the claim to do it. Whom it missed says 继续."""
+    """A broadcast to all phones; the row is the claim of the one replica that makes it. Who was missed catches up with 继续."""
 
     __tablename__ = "live_call"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The host's console: everything a host does with one thumb or one key; who holds it is seen by all, and another can take over."""
+"""The host's web console of a live contest: every act by one press; all consoles show who hosts, and another host can take over."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from bot.web.sessions import RequestBody, WebSessions
 from bot.web.templates import Templates
 
 PATH = "/console/contests/{ref:[0-9]{1,9}}"
-AGAIN = 20.0
-"""Seconds between two looks at the rights of who watches."""
+RIGHTS_CHECK_INTERVAL = 20.0
+"""Seconds between two checks of a watcher's rights."""
 
 Act = Callable[["ConsoleCommand"], None]
 
 
 class ConsoleCommand:
-    """One press on the console, as it was sent: read strictly, for what is not there is not meant."""
+    """One press on the console as it was sent; fields of the wrong type are read as missing."""
 
-    def __init__(self, session: Session, catalog: Catalog, who: LiveHost, contest_id: int, said: RequestBody, now: datetime) -> None:
-        self.session, self.catalog, self.who, self.contest_id, self.said, self.now = session, catalog, who, contest_id, said, now
+    def __init__(self, session: Session, catalog: Catalog, host: LiveHost, contest_id: int, body: RequestBody, now: datetime) -> None:
+        self.session, self.catalog, self.host, self.contest_id, self.body, self.now = session, catalog, host, contest_id, body, now
 
     def number(self, name: str) -> int | None:
-        value = self.said.get(name)
+        value = self.body.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
 
     def words(self, name: str) -> str:
-        value = self.said.get(name)
+        value = self.body.get(name)
         return value[:500] if isinstance(value, str) else ""
 
     @property
@@ -48,77 +48,102 @@ class ConsoleCommand:
         return {"decided": self.number("decided")}
 
 
-def _adjust(one: ConsoleCommand) -> None:
-    live_host.adjust(
-        one.session, one.who, one.contest_id, one.number("points") or 0, one.words("why"), one.now, team_id=one.number("team"), **one.common
+def _adjust(press: ConsoleCommand) -> None:
+    live_host.adjust_points(
+        press.session,
+        press.host,
+        press.contest_id,
+        press.number("points") or 0,
+        press.words("why"),
+        press.now,
+        team_id=press.number("team"),
+        **press.common,
     )
 
 
-def _step(do: Callable[..., None]) -> Act:
-    """An act that needs no more than to be said."""
-    return lambda one: do(one.session, one.who, one.contest_id, one.now, **one.common)
+def _simple_act(action: Callable[..., None]) -> Act:
+    """An act without parameters."""
+    return lambda press: action(press.session, press.host, press.contest_id, press.now, **press.common)
 
 
-def _next(one: ConsoleCommand) -> None:
-    live_host.next_item(
-        one.session, one.who, one.contest_id, one.now, n=one.number("n"), team_id=one.number("team"), stake=one.number("stake") or 0, **one.common
+def _next(press: ConsoleCommand) -> None:
+    live_host.start_next_item(
+        press.session,
+        press.host,
+        press.contest_id,
+        press.now,
+        n=press.number("n"),
+        team_id=press.number("team"),
+        stake=press.number("stake") or 0,
+        **press.common,
     )
 
 
-def _take(one: ConsoleCommand) -> None:
-    host_lock.take_over(one.session, one.who, one.contest_id, one.now)
+def _void(press: ConsoleCommand) -> None:
+    live_host.void_question(press.session, press.host, press.contest_id, press.number("n") or 0, press.words("why"), press.now, **press.common)
+
+
+def _take_over(press: ConsoleCommand) -> None:
+    host_lock.take_over(press.session, press.host, press.contest_id, press.now)
 
 
 ACTS: dict[str, Act] = {
     "next": _next,
-    "buzz": _step(live_host.buzz),
-    "close": _step(live_host.close),
-    "pause": lambda one: live_host.pause(one.session, one.who, one.contest_id, one.now, why=one.words("why"), **one.common),
-    "resume": _step(live_host.resume),
-    "board": _step(live_host.show_board),
-    "void": lambda one: live_host.void(one.session, one.who, one.contest_id, one.number("n") or 0, one.words("why"), one.now, **one.common),
+    "buzz": _simple_act(live_host.open_buzzers),
+    "close": _simple_act(live_host.close_question),
+    "pause": lambda press: live_host.pause(press.session, press.host, press.contest_id, press.now, why=press.words("why"), **press.common),
+    "resume": _simple_act(live_host.resume),
+    "board": _simple_act(live_host.show_board),
+    "void": _void,
     "adjust": _adjust,
-    "right": lambda one: live_host.judge(one.session, one.who, one.contest_id, True, one.now, **one.common),
-    "wrong": lambda one: live_host.judge(one.session, one.who, one.contest_id, False, one.now, **one.common),
-    "finish": lambda one: live_host.finish(one.session, one.catalog, one.who, one.contest_id, one.now, **one.common),
-    "take": _take,
+    "right": lambda press: live_host.judge(press.session, press.host, press.contest_id, True, press.now, **press.common),
+    "wrong": lambda press: live_host.judge(press.session, press.host, press.contest_id, False, press.now, **press.common),
+    "finish": lambda press: live_host.finish(press.session, press.catalog, press.host, press.contest_id, press.now, **press.common),
+    "take": _take_over,
 }
 
 
 class ConsolePage:
-    """The pages under `/console/contests`, behind the door."""
+    """The pages under `/console/contests`, for signed-in web sessions."""
 
     def __init__(
-        self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime], feed: LiveFeed, door: WebSessions, pages: Templates
+        self,
+        database: Database,
+        catalog: Callable[[], Catalog],
+        clock: Callable[[], datetime],
+        feed: LiveFeed,
+        sessions: WebSessions,
+        pages: Templates,
     ) -> None:
-        self._desk, self._shelf, self._clock, self._feed, self._door, self._pages = database, catalog, clock, feed, door, pages
+        self._database, self._catalog, self._clock = database, catalog, clock
+        self._feed, self._sessions, self._pages = feed, sessions, pages
 
     def attach(self, app: web.Application) -> None:
-        self._door.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
-        app.router.add_get(PATH, self._door.shows("console", self.show))
-        app.router.add_get(f"{PATH}/events", self._door.shows("console", self.events), allow_head=False)
-        app.router.add_post(f"{PATH}/act", self._door.acts("console", self.act))
+        self._sessions.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
+        app.router.add_get(PATH, self._sessions.shows("console", self.show))
+        app.router.add_get(f"{PATH}/events", self._sessions.shows("console", self.events), allow_head=False)
+        app.router.add_post(f"{PATH}/act", self._sessions.acts("console", self.act))
 
     async def show(self, request: web.Request, visitor: PageVisitor) -> web.Response:
-        of = await self._seen(request, visitor)
-        return self._pages.show("live/console.html", visitor=visitor, contest=of)
+        live = await self._seen(request, visitor)
+        return self._pages.show("live/console.html", visitor=visitor, contest=live)
 
     async def events(self, request: web.Request, visitor: PageVisitor) -> web.StreamResponse:
-        of = await self._seen(request, visitor)
-        looked = self._clock()
+        live = await self._seen(request, visitor)
+        checked_at = self._clock()
 
         async def goes_on() -> bool:
-            nonlocal looked
-            if (self._clock() - looked).total_seconds() < AGAIN:
+            nonlocal checked_at
+            if (self._clock() - checked_at).total_seconds() < RIGHTS_CHECK_INTERVAL:
                 return True
-            looked = self._clock()
-            return await self._door.visitor(request, "console") is not None
+            checked_at = self._clock()
+            return await self._sessions.visitor(request, "console") is not None
 
-        async with self._feed.watch(of.id, "console") as frames:
-            return await stream(request, _mine(frames, visitor.learner.id), goes_on)
+        async with self._feed.watch(live.id, "console") as frames:
+            return await stream(request, _personal_frames(frames, visitor.learner.id), goes_on)
 
     async def act(self, request: web.Request, visitor: PageVisitor, said: RequestBody) -> web.Response:
-        """One press: {"act": …, "decided": the last decision that the page had before its eyes, …}. A refusal is a sentence, with status 409."""
+        """One press: {"act": …, "decided": the last decision that the page showed, …}. A refusal is a sentence, with status 409."""
         contest_id, name = int(request.match_info["ref"]), said.get("act")
         act = ACTS.get(name) if isinstance(name, str) else None
         if act is None:
@@ -126,10 +151,10 @@ class ConsolePage:
 
         def work(session: Session) -> None:
             now = self._clock()
-            act(ConsoleCommand(session, self._shelf(), host_lock.host_of(session, visitor.learner, "console"), contest_id, said, now))
+            act(ConsoleCommand(session, self._catalog(), host_lock.host_of(session, visitor.learner, "console"), contest_id, said, now))
 
         try:
-            await self._desk.write(work, of=visitor.learner.id)
+            await self._database.write(work, of=visitor.learner.id)
         except Refusal as refusal:
             return web.json_response({"say": str(refusal)}, status=409)
         except Busy:
@@ -140,17 +165,19 @@ class ConsolePage:
     async def _seen(self, request: web.Request, visitor: PageVisitor) -> LiveState:
         contest_id = int(request.match_info["ref"])
         try:
-            return await self._desk.read(lambda session: host_lock.seen(session, host_lock.host_of(session, visitor.learner, "console"), contest_id))
+            return await self._database.read(
+                lambda session: host_lock.require_live(session, host_lock.host_of(session, visitor.learner, "console"), contest_id)
+            )
         except Refusal as refusal:
             raise web.HTTPNotFound from refusal
 
 
-async def _mine(frames: AsyncIterator[str], who: int) -> AsyncIterator[str]:
-    """Each frame with whether this visitor holds the seat; nobody else's row goes out."""
+async def _personal_frames(frames: AsyncIterator[str], person_id: int) -> AsyncIterator[str]:
+    """Each frame with whether this visitor is the host, in place of the host's id."""
     async for frame in frames:
         if not frame:
             yield frame
             continue
-        shown = json.loads(frame)
-        shown["mine"] = shown.pop("host_id") == who
-        yield json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+        frame_data = json.loads(frame)
+        frame_data["mine"] = frame_data.pop("host_id") == person_id
+        yield json.dumps(frame_data, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""What screens and consoles are fed with: one task a process looks at the database while anybody watches, so that all replicas show the same."""
+"""The live feed for screens and consoles: while anybody watches, one task a process polls the database and builds frames for all watchers."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from bot.storage.db.writer import Busy
 
 log = structlog.get_logger(__name__)
 
-EVERY = 0.2
+LOOK_INTERVAL = 0.2
 """Seconds between two looks at the versions while somebody watches."""
-COUNT_EVERY = 3
+LOOKS_PER_COUNT = 3
 """So many looks until the answers of an open question are counted again: counting two thousand takes longer than looking at a version."""
-BEAT = 15.0
-"""Seconds after which a line that says nothing is kept open by an empty word."""
-WATCHERS = 300
-STRANGERS = 200
-"""So many of them may be people who have no more than the number of a contest: whoever opens many lines keeps no host from the console."""
+HEARTBEAT_INTERVAL = 15.0
+"""Seconds after which an idle connection gets a heartbeat."""
+MAX_WATCHERS = 300
+MAX_PUBLIC_WATCHERS = 200
+"""Limit for watchers without secret or session, so that many public connections never lock a host out of the console."""
 
-Kind = Literal["public", "named", "console"]
-_CLOCK = ("now", "left")
+FrameKind = Literal["public", "named", "console"]
+_CLOCK_KEYS = ("now", "left")
 
 
 @dataclass(slots=True)
 class WatchedContest:
-    """A contest that somebody watches: what was last made of it, and who waits for more."""
+    """A watched contest: its last frames, and the watchers to wake."""
 
     version: int = 0
     turn: int = 0
     standing: LiveStanding | None = None
-    frames: dict[Kind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
-    compared: dict[Kind, str] = field(default_factory=dict)
-    watchers: dict[asyncio.Event, Kind] = field(default_factory=dict)
+    frames: dict[FrameKind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
+    compared: dict[FrameKind, str] = field(default_factory=dict)
+    watchers: dict[asyncio.Event, FrameKind] = field(default_factory=dict)
 
 
 class LiveFeed:
     """One a process."""
 
     def __init__(self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
-        self._desk, self._shelf, self._clock = database, catalog, clock
+        self._database, self._catalog, self._clock = database, catalog, clock
         self._watched: dict[int, WatchedContest] = {}
         self._task: asyncio.Task[None] | None = None
         self._poke = asyncio.Event()
@@ -68,36 +68,36 @@ class LiveFeed:
         self._poke.set()
 
     @asynccontextmanager
-    async def watch(self, contest_id: int, kind: Kind) -> AsyncIterator[AsyncIterator[str]]:
+    async def watch(self, contest_id: int, kind: FrameKind) -> AsyncIterator[AsyncIterator[str]]:
         """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
-        kinds = [each for one in self._watched.values() for each in one.watchers.values()]
-        if self.closing or len(kinds) >= WATCHERS or (kind == "public" and kinds.count("public") >= STRANGERS):
+        kinds = [watcher_kind for watched in self._watched.values() for watcher_kind in watched.watchers.values()]
+        if self.closing or len(kinds) >= MAX_WATCHERS or (kind == "public" and kinds.count("public") >= MAX_PUBLIC_WATCHERS):
             raise web.HTTPServiceUnavailable
         watched = self._watched.setdefault(contest_id, WatchedContest())
-        rung = asyncio.Event()
-        watched.watchers[rung] = kind
+        changed = asyncio.Event()
+        watched.watchers[changed] = kind
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on())
         self.poke()
         try:
-            yield self._frames(watched, rung, kind)
+            yield self._frames(watched, changed, kind)
         finally:
-            watched.watchers.pop(rung, None)
+            watched.watchers.pop(changed, None)
             if not watched.watchers:
                 self._watched.pop(contest_id, None)
 
-    async def _frames(self, watched: WatchedContest, rung: asyncio.Event, kind: Kind) -> AsyncIterator[str]:
-        said: dict[str, Any] | None = None
+    async def _frames(self, watched: WatchedContest, changed: asyncio.Event, kind: FrameKind) -> AsyncIterator[str]:
+        last_frame: dict[str, Any] | None = None
         while not self.closing:
             made_at, frame = watched.frames.get(kind, (None, None))
-            if made_at is not None and frame is not None and frame is not said:
-                said = frame
-                # Who comes later than it was made, or comes back, is not shown a clock of before.
-                yield json.dumps(live_views.aged(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
-            rung.clear()
+            if made_at is not None and frame is not None and frame is not last_frame:
+                last_frame = frame
+                # A watcher who joins later must not see the clock as it was when the frame was built.
+                yield json.dumps(live_views.advance_clock(frame, self._clock() - made_at), ensure_ascii=False, separators=(",", ":"))
+            changed.clear()
             try:
-                async with asyncio.timeout(BEAT):
-                    await rung.wait()
+                async with asyncio.timeout(HEARTBEAT_INTERVAL):
+                    await changed.wait()
             except TimeoutError:
                 yield ""
 
@@ -106,66 +106,66 @@ class LiveFeed:
             self._poke.clear()
             try:
                 await self._look()
-            except (Busy, *DRIVER_ERRORS) as wrong:
-                log.warning("live contests not looked at", reason=type(wrong).__name__)
+            except (Busy, *DRIVER_ERRORS) as error:
+                log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
-                log.exception("the feed stumbled")
+                log.exception("live feed failed")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), EVERY)
+                await asyncio.wait_for(self._poke.wait(), LOOK_INTERVAL)
 
     async def _look(self) -> None:
         wanted = {contest_id: (watched, frozenset(watched.watchers.values())) for contest_id, watched in self._watched.items()}
-        # Not on the desk's readers: a long report must not hold up a hall.
-        await asyncio.to_thread(self._desk.read_now, lambda session: self._made(session, wanted))
+        # Not on the database's reader pool: a long report must not delay a live contest.
+        await asyncio.to_thread(self._database.read_now, lambda session: self._made(session, wanted))
         for watched, _ in wanted.values():
-            for rung in watched.watchers:
-                rung.set()
+            for changed in watched.watchers:
+                changed.set()
 
-    def _made(self, session: Session, wanted: dict[int, tuple[WatchedContest, frozenset[Kind]]]) -> None:
+    def _made(self, session: Session, wanted: dict[int, tuple[WatchedContest, frozenset[FrameKind]]]) -> None:
         """In the reader's thread: the frames of every contest that has changed, or whose answers are to be counted again."""
         now = self._clock()
         for contest_id, (watched, kinds) in wanted.items():
-            of = live_state.stage(session, contest_id)
-            if of is None:
+            live = live_state.get(session, contest_id)
+            if live is None:
                 continue
             watched.turn += 1
-            changed = of.version != watched.version
-            if changed:
-                watched.version, watched.standing = of.version, None
+            has_changed = live.version != watched.version
+            if has_changed:
+                watched.version, watched.standing = live.version, None
             for kind in watched.frames.keys() - kinds:
-                # Nobody looks at it now, and whoever looks again is not to see what was.
+                # Nobody watches this kind now; a later watcher must not get a stale frame.
                 del watched.frames[kind], watched.compared[kind]
             missing = any(kind not in watched.frames for kind in kinds)
-            is_open = of.course.phase in ("lobby", "reading", "open")
-            if not (changed or missing or (is_open and watched.turn % COUNT_EVERY == 0)):
+            is_open = live.course.phase in ("lobby", "reading", "open")
+            if not (has_changed or missing or (is_open and watched.turn % LOOKS_PER_COUNT == 0)):
                 continue
-            if watched.standing is None and ("console" in kinds or live_views.shows_board(of)):
-                watched.standing = live_results.standing(session, of)
+            if watched.standing is None and ("console" in kinds or live_views.shows_board(live)):
+                watched.standing = live_results.standing(session, live)
             for kind in kinds:
-                shown = (
-                    live_views.console(session, self._shelf(), of, now, watched.standing or live_results.standing(session, of))
+                frame_data = (
+                    live_views.console_view(session, self._catalog(), live, now, watched.standing or live_results.standing(session, live))
                     if kind == "console"
-                    else live_views.screen(session, self._shelf(), of, now, watched.standing, named=kind == "named")
+                    else live_views.screen_view(session, self._catalog(), live, now, watched.standing, named=kind == "named")
                 )
-                compared = json.dumps(_still(shown), sort_keys=True)
-                # What has only grown older is no news, and would make every screen draw again.
-                if compared != watched.compared.get(kind):
-                    watched.compared[kind] = compared
-                    watched.frames[kind] = (now, shown)
+                comparable = json.dumps(_without_clock(frame_data), sort_keys=True)
+                # A frame that differs only in its clock would make every screen draw again for nothing.
+                if comparable != watched.compared.get(kind):
+                    watched.compared[kind] = comparable
+                    watched.frames[kind] = (now, frame_data)
 
     async def _close(self, app: web.Application) -> None:
         self.closing = True
         self._poke.set()
         for watched in self._watched.values():
-            for rung in watched.watchers:
-                rung.set()
+            for changed in watched.watchers:
+                changed.set()
 
 
-def _still(shown: dict[str, Any]) -> dict[str, Any]:
-    """Without what runs by itself."""
-    still = {key: value for key, value in shown.items() if key not in _CLOCK}
+def _without_clock(shown: dict[str, Any]) -> dict[str, Any]:
+    """The frame without its running clock."""
+    still = {key: value for key, value in shown.items() if key not in _CLOCK_KEYS}
     if "item" in still:
-        still["item"] = {key: value for key, value in still["item"].items() if key not in _CLOCK}
+        still["item"] = {key: value for key, value in still["item"].items() if key not in _CLOCK_KEYS}
     return still
 
 
@@ -181,6 +181,6 @@ async def stream(request: web.Request, frames: AsyncIterator[str], goes_on: Call
                 await response.write(b"event: gone\ndata: {}\n\n")
                 break
             await response.write(f"data: {frame}\n\n".encode() if frame else b": \n\n")
-    except ConnectionError as gone:
-        log.debug("watcher gone", error=type(gone).__name__)
+    except ConnectionError as error:
+        log.debug("watcher gone", error=type(error).__name__)
     return response

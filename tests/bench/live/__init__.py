@@ -31,7 +31,7 @@ def report(*, quick: bool) -> bool:
 
 def _elsewhere(people: int) -> list[str]:
     """One question to so many on the other channels: the calls it takes, and the least time that the quotas allow for them."""
-    lines = ["What the platforms' own limits ask for, of which the house uses 80 %:"]
+    lines = ["What the platforms' own limits ask for, of which the service uses 80 %:"]
     for channel in ("wecom", "dingtalk", "zwding", "wechat"):
         calls = -(-people // PEOPLE_PER_CALL[channel])
         seconds, by = 0.0, "no limit of calls in a moment"

@@ -1,4 +1,4 @@
-"""The set-up of the benchmark: a database with people and a contest, the service in a process of its own, WeCom across from it."""
+"""The set-up of the benchmark: a database with people and a contest, the service in a process of its own, and a simulated WeCom."""
 
 from __future__ import annotations
 
@@ -72,19 +72,19 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
     def work(session: Session) -> Prepared:
         catalog = load_catalog(session, library, policy, now)
         _seated(session, people, now)
-        by = accounts.find_learner(session, Address("wecom", AGENT, HOST), now.date().isoformat())
-        assert by is not None
-        seated = host_lock.host_of(session, by, "wecom")
+        learner = accounts.find_learner(session, Address("wecom", AGENT, HOST), now.date().isoformat())
+        assert learner is not None
+        host = host_lock.host_of(session, learner, "wecom")
         names = [name for name in sorted(catalog.drawn) if library.questions[name].kind == "single"][:questions]
         items = [ContestItem(n, name, catalog.drawn[name]) for n, name in enumerate(names, 1)]
         rules = ContestRules(seconds=SECONDS, speed=speed, board="all")
-        contest_id = manage.create(session, catalog, seated.author, ContestPlan("七一知识竞赛", "live", rules, (), All()), now, items)
-        of = live_host.open_room(session, seated, contest_id, None, now, random.Random(1))
-        return Prepared(contest_id, of.code, of.secret, tuple(library.questions[name].key for name in names), people)
+        contest_id = manage.create(session, catalog, host.author, ContestPlan("七一知识竞赛", "live", rules, (), All()), now, items)
+        live = live_host.open_room(session, host, contest_id, None, now, random.Random(1))
+        return Prepared(contest_id, live.code, live.secret, tuple(library.questions[name].key for name in names), people)
 
-    made = database.write_now(work)
+    prepared_contest = database.write_now(work)
     engine.dispose()
-    return made
+    return prepared_contest
 
 
 def _seated(session: Session, people: int, now: datetime) -> None:
@@ -120,11 +120,11 @@ class WeCom:
         self._news = asyncio.Event()
 
     def application(self) -> web.Application:
-        made = web.Application(middlewares=[Faults().middleware], client_max_size=2**24)
-        made.router.add_get("/cgi-bin/gettoken", self._token)
-        made.router.add_post("/cgi-bin/message/send", self._send)
-        made.router.add_post("/cgi-bin/message/update_template_card", self._updated)
-        return made
+        app = web.Application(middlewares=[Faults().middleware], client_max_size=2**24)
+        app.router.add_get("/cgi-bin/gettoken", self._token)
+        app.router.add_post("/cgi-bin/message/send", self._send)
+        app.router.add_post("/cgi-bin/message/update_template_card", self._updated)
+        return app
 
     async def _token(self, request: web.Request) -> web.Response:
         return web.json_response({"errcode": 0, "errmsg": "ok", "access_token": "t", "expires_in": 7200})
@@ -156,10 +156,10 @@ class WeCom:
     async def told(self, user: str, seconds: float = 60.0) -> str:
         """What is sent to one person in words, the next time or just now."""
         async with asyncio.timeout(seconds):
-            while (said := self.said.pop(user, None)) is None:
+            while (text := self.said.pop(user, None)) is None:
                 self._news.clear()
                 await self._news.wait()
-            return said
+            return text
 
     async def delivered(self, place: str, people: int, seconds: float = 60.0) -> None:
         """Wait until a question has reached so many."""
@@ -173,11 +173,11 @@ class WeCom:
 
 
 async def serve(url: str, platform: str, budget: str) -> None:
-    """The whole service as `python -m bot serve` builds it; without a budget the herald calls as fast as the platform answers."""
+    """The whole service as `python -m bot serve` builds it; without a budget the live broadcaster calls as fast as the platform answers."""
     config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform}
     port = free_port()
-    found = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config)
-    logs.configure(found.secrets())
+    loaded_settings = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config)
+    logs.configure(loaded_settings.secrets())
     if budget == "none":
 
         class Unbounded(live_broadcaster.LiveBroadcaster):
@@ -185,13 +185,13 @@ async def serve(url: str, platform: str, budget: str) -> None:
                 super().__init__(*given, limits=(), **more)
 
         live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
-    app = build.build(found, open_checked_engine(found))
-    told: list[str] = []
+    app = build.build(loaded_settings, open_checked_engine(loaded_settings))
+    announced: list[str] = []
 
     def announce(sentence: str) -> None:
-        if not told:
+        if not announced:
             print(port, flush=True)
-        told.append(sentence)
+        announced.append(sentence)
 
     await run.serve(app, stopping(600), announce)
 

@@ -40,8 +40,8 @@ class Line:
             try:
                 self.writer.write(request)
                 head = await self.reader.readuntil(b"\r\n\r\n")
-                at = head.index(b"Content-Length: ") + 16
-                return head + await self.reader.readexactly(int(head[at : head.index(b"\r\n", at)]))
+                length_start = head.index(b"Content-Length: ") + 16
+                return head + await self.reader.readexactly(int(head[length_start : head.index(b"\r\n", length_start)]))
             except (asyncio.IncompleteReadError, ConnectionError):
                 await self.close()
         raise ConnectionError("the service does not answer")

@@ -84,10 +84,10 @@ def play(people: int, questions: int, *, replicas: int = 1, budget: bool = True,
 
 
 async def _played(url: str, place: Path, people: int, questions: int, replicas: int, budget: bool, speed: int) -> Played:
-    made = await asyncio.to_thread(prepared, url, people, questions, speed)
+    prepared_contest = await asyncio.to_thread(prepared, url, people, questions, speed)
     rng = random.Random(20260701)
     plan: Choices = {
-        (person, n): made.keys[n - 1] if rng.random() < 0.6 else rng.choice("ABCD")
+        (person, n): prepared_contest.keys[n - 1] if rng.random() < 0.6 else rng.choice("ABCD")
         for person in range(1, people + 1)
         for n in range(1, questions + 1)
         if rng.random() < 0.97
@@ -100,7 +100,7 @@ async def _played(url: str, place: Path, people: int, questions: int, replicas: 
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)))
         sealer = EnvelopeCodec(TOKEN, AES_KEY, CORP)
         phones = [Phone(n, [Line(port) for port in ports], sealer, random.Random(n), min(SPREAD, people / 400)) for n in range(1, people + 1)]
-        stage = Stage(made, sealer, Line(ports[0]), session, ports[-1], platform)
+        stage = Stage(prepared_contest, sealer, Line(ports[0]), session, ports[-1], platform)
         joined = await stage.all_in(phones)
         for n in range(1, questions + 1):
             await stage.question(n, phones, plan)
@@ -111,7 +111,7 @@ async def _played(url: str, place: Path, people: int, questions: int, replicas: 
     odd = [oddity for phone in phones for oddity in phone.oddities]
     for oddity in odd[:3]:
         print("odd:", oddity)
-    lost, double, misplaced = judged(url, made, plan, phones, speed)
+    lost, double, misplaced = judged(url, prepared_contest, plan, phones, speed)
     shed, late = sum(phone.shed for phone in phones), sum(phone.late for phone in phones)
     slowest = max(phone.slowest for phone in phones)
     database = "SQLite" if url.startswith("sqlite") else "PostgreSQL"
@@ -229,18 +229,18 @@ def reference(made: Prepared, plan: Choices, arrived: dict[tuple[str, int], str]
     """
     standing: dict[str, tuple[float, int, float, str]] = {}
     for person in range(1, made.people + 1):
-        user, points, right, took, last = user_of(person), 0, 0, 0, ""
+        user, points, right, total_elapsed, last = user_of(person), 0, 0, 0, ""
         for n, key in enumerate(made.keys, 1):
             if (person, n) not in plan or (user, n) not in arrived:
                 continue
-            used = (datetime.fromisoformat(arrived[user, n]) - datetime.fromisoformat(opened_at[n])) // timedelta(milliseconds=1)
+            elapsed = (datetime.fromisoformat(arrived[user, n]) - datetime.fromisoformat(opened_at[n])) // timedelta(milliseconds=1)
             is_right = plan[person, n] == key
-            share = 100_000 - (speed * 1000 * used // (SECONDS * 1000) if used > 500 else 0)
+            share = 100_000 - (speed * 1000 * elapsed // (SECONDS * 1000) if elapsed > 500 else 0)
             points += 1000 * share // 100_000 if is_right else 0
             right += is_right
-            took += used
+            total_elapsed += elapsed
             last = max(last, arrived[user, n])
         if last:
-            standing[user] = (-points, -right, took, last)
+            standing[user] = (-points, -right, total_elapsed, last)
     ordered = sorted(standing.values())
-    return {user: ordered.index(one) + 1 for user, one in standing.items()}
+    return {user: ordered.index(sort_key) + 1 for user, sort_key in standing.items()}
