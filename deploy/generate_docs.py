@@ -105,7 +105,7 @@ def chat_commands() -> str:
     assert registry.MODULES, "importing the list is what fills the register"
     for command in dict.fromkeys(router.COMMANDS.values()):
         who = ROLES[command.role.value] if command.role is not None else "任何人"
-        lines.append(f"| {'、'.join(command.words)} | {command.takes.replace('|', '/')} | {who} | {command.help} |")
+        lines.append(f"| {'、'.join(command.words)} | {command.argument.replace('|', '/')} | {who} | {command.help} |")
     return "\n".join(lines) + "\n"
 
 

@@ -37,3 +37,8 @@ def _head(text: str, limit: int) -> str:
     if len(text) * 4 <= limit:
         return text
     return text.encode()[:limit].decode(errors="ignore")
+
+
+def truncate_bytes(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, never a partial character."""
+    return text.encode()[:limit].decode("utf-8", "ignore")

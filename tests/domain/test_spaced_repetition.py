@@ -48,7 +48,7 @@ def question(stem: str = "公职人员可以兼任本单位的审计职务。") 
     )
 
 
-# ── The package's own reference vectors (py-fsrs 6.3, tests/test_basic.py) ──
+# ── The package's own reference vectors (test_basic of py-fsrs 6.3) ──
 
 
 def test_the_packages_reference_intervals_come_out() -> None:

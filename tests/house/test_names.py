@@ -30,7 +30,7 @@ FEW = {
 
 WORDS = (
     "session", "cookie", "backup", "scope", "window", "cost", "grade", "hash", "chain", "quota", "rate", "quiet", "signature", "encrypt",
-    "import", "header", "middleware", "foreign", "lock", "lease", "retry", "schedule", "notification", "reminder", "streak", "timer", "clock",
+    "import", "header", "middleware", "lock", "lease", "retry", "schedule", "notification", "reminder", "streak", "timer", "clock",
     "rank", "leaderboard", "pdf", "qr", "answer", "attempt", "score", "certificate", "export", "audit", "template", "limit", "budget", "token",
     "ledger", "inbox", "queue", "roster", "binding",
 )  # fmt: skip

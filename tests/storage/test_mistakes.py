@@ -15,7 +15,7 @@ from bot.storage.study import mistakes
 from bot.storage.study.mistakes import ReviewSettings
 from tests.conftest import enroll
 
-# Grades with the days (and hours) between them: the package's own vectors (tests/test_basic.py of py-fsrs 6.3) from a first wrong answer on, an
+# Grades with the days (and hours) between them: the package's own vectors (test_basic of py-fsrs 6.3) from a first wrong answer on, an
 # overdue card, several reviews in a day, and a card that is forgotten again and again.
 SEQUENCES: dict[str, list[tuple[int, float]]] = {
     "the package's memory state": [(1, 0), (3, 0), (3, 1), (3, 3), (3, 8), (3, 21)],

@@ -76,7 +76,8 @@ async def small_targets(page: Page, least: float = 44) -> list[str]:
 
 
 async def contrast(page: Page, what: str) -> float:
-    """How much what is read stands out from its ground: at least 4.5 (WCAG AA)."""
+    """How much what is read stands out from its ground: at least 4.5 (WCAG AA). Waits until it is there: an answer takes its time to be saved."""
+    await page.wait_for_selector(what, state="attached")
     return float(await page.evaluate(_CONTRAST, what))
 
 

@@ -29,7 +29,7 @@ ADMIN = Author("9001", "test")
 
 @dataclass
 class ExamBrowserHarness:
-    """XX an exam that is open now, and everything that was sent to its pages."""
+    """A served app with an exam that is open now, and everything that was sent to its pages."""
 
     service: RunningService
     exam_id: int

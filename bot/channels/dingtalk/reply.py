@@ -20,6 +20,7 @@ from bot.channels.dingtalk.incoming import NAME, RobotMessage
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.truncate import truncate_bytes
 from bot.domain.message import Address, Option, Reply, plain_text
 
 TEXT_BYTES = 12_000
@@ -69,11 +70,6 @@ def split_text(text: str, limit: int = TEXT_BYTES) -> list[str]:
         pieces.append(head)
         text = text[len(head) :].lstrip("\n")
     return [*pieces, text] if text else pieces
-
-
-def truncate_bytes(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, never a partial character."""
-    return text.encode()[:limit].decode("utf-8", "ignore")
 
 
 def escape_markdown(text: str) -> str:

@@ -6,7 +6,8 @@ import json
 from typing import Any, Literal
 from urllib.parse import quote
 
-from bot.channels.dingtalk.reply import escape_markdown, truncate_bytes
+from bot.channels.dingtalk.reply import escape_markdown
+from bot.channels.truncate import truncate_bytes
 from bot.domain.message import Reply, plain_text
 
 TEXT_BYTES = 2000

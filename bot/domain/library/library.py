@@ -22,7 +22,7 @@ from bot.domain.people.person import EVERYBODY, TIERS
 class PackItem:
     """One message of a pack, `day` working days after its law day (before it when negative), at HH:MM.
 
-    What it sends is said in plain values; bot/domain/campaign/pack.py makes the content of a campaign of them.
+    What it sends is said in plain values; bot/domain/campaign/campaign.py makes the content of a campaign of them.
     """
 
     name: str
