@@ -113,9 +113,9 @@ def measured(statements: int, covered: int, branches: int = 0, taken: int = 0) -
 
 def test_coverage_is_added_up_by_floor_and_the_largest_gaps_come_first(measuring: Any) -> None:
     files = {
-        "bot/domain/hours/hash_chain.py": measured(10, 10),
+        "bot/domain/hours/entry_hash.py": measured(10, 10),
         "bot/storage/db/database.py": measured(100, 90, 20, 15),
-        "bot/storage/hours/hash_chain.py": measured(50, 49, 10, 10),
+        "bot/storage/hours/seals.py": measured(50, 49, 10, 10),
         "bot/web/__init__.py": measured(0, 0),
         "bot/logs.py": measured(3, 2),
     }
@@ -131,7 +131,7 @@ def test_coverage_is_added_up_by_floor_and_the_largest_gaps_come_first(measuring
         "| --- | ---: | ---: | ---: |",
         "| `bot/storage/db/database.py` | 10 | 5 | 87.5% |",
         "| `bot/logs.py` | 1 | 0 | 66.6% |",
-        "| `bot/storage/hours/hash_chain.py` | 1 | 0 | 98.3% |",
+        "| `bot/storage/hours/seals.py` | 1 | 0 | 98.3% |",
     ]
 
 

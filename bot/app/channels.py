@@ -26,7 +26,7 @@ from bot.services.delivery import quota_count
 from bot.settings import CHANNELS, Settings
 from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite
 from bot.storage.db.writer import Busy
-from bot.storage.delivery import quota
+from bot.storage.delivery import wechat_window
 from bot.storage.system.tokens import SealedTokens
 
 CHAT_PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
@@ -100,7 +100,7 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
 
     async def window_open(user: str, count: int) -> bool:
         try:
-            return await app.database.read(lambda session: quota.is_wechat_open(session, user, app.clock()))
+            return await app.database.read(lambda session: wechat_window.is_wechat_open(session, user, app.clock()))
         except DATABASE_ERRORS:
             # The platform keeps the window itself and refuses a message outside it.
             return True
@@ -132,10 +132,10 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
 def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
     """Fail the delivery of a template message that did not arrive; count a mass send's receivers apart from the staff."""
     if job.kind == "mass":
-        quota.count_public(session, "公众号群发送达", job.sent, now)
-        quota.count_public(session, "公众号群发失败", job.errors, now)
+        wechat_window.count_public(session, "公众号群发送达", job.sent, now)
+        wechat_window.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
-        quota.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
+        wechat_window.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
 def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:

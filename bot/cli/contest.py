@@ -18,8 +18,9 @@ from bot.domain.contest.contest import TIE_RULE, Contest, rules_json, team_score
 from bot.domain.message import Refusal
 from bot.domain.people import audience
 from bot.domain.times import day_of
-from bot.services.contest import leaderboard, manage, notifications, play, team_file
-from bot.services.contest.leaderboard import Board
+from bot.services.contest import closing as contest_closing
+from bot.services.contest import manage, notifications, play, team_file
+from bot.services.contest.closing import Board
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import players
 from bot.storage.files.exam_files import read_contest
@@ -152,7 +153,7 @@ def open_(
         contest = manage.open_contest(session, _author(), contest_id, now())
         if invite:
             notifications.invite(session, catalog, _author(), contest, now())
-        return contest, len(leaderboard.board_of(session, contest).teams)
+        return contest, len(contest_closing.board_of(session, contest).teams)
 
     contest, team_count = run_or_rehearse(work, apply=apply)
     lines = [
@@ -171,15 +172,15 @@ def close(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None:
     def freeze(session: Session, catalog: Catalog) -> Board:
         # The service may have been faster.
         closed_at = now()
-        board = leaderboard.close(session, catalog, contest_id, closed_at, operator(), "cli")
-        return board or leaderboard.board_of(session, manage.require_contest(session, _author(), contest_id))
+        board = contest_closing.close(session, catalog, contest_id, closed_at, operator(), "cli")
+        return board or contest_closing.board_of(session, manage.require_contest(session, _author(), contest_id))
 
     if apply:
-        run_or_rehearse(lambda session, catalog: leaderboard.end_early(session, _author(), contest_id, now()), apply=True)
-        sleep(leaderboard.GRACE.total_seconds())
+        run_or_rehearse(lambda session, catalog: contest_closing.end_early(session, _author(), contest_id, now()), apply=True)
+        sleep(contest_closing.GRACE.total_seconds())
         board = run_or_rehearse(freeze, apply=True)
     else:
-        board = run_or_rehearse(lambda session, catalog: leaderboard.close_early(session, catalog, _author(), contest_id, now()), apply=False)
+        board = run_or_rehearse(lambda session, catalog: contest_closing.close_early(session, catalog, _author(), contest_id, now()), apply=False)
     show(
         {"id": contest_id, "applied": apply, **_board_json(board)},
         as_json,
@@ -200,7 +201,7 @@ def board(contest_id: Id, as_json: Json = False) -> None:
     """榜单：封榜以前是目前的，以后是最终的。公开哪些由竞赛规则定，这里给主办方看全部。"""
 
     def work(session: Session) -> Board:
-        board = leaderboard.board_of(session, manage.require_contest(session, _author(), contest_id))
+        board = contest_closing.board_of(session, manage.require_contest(session, _author(), contest_id))
         audit.record(session, now(), operator(), "cli", "看竞赛榜单", f"contest:{contest_id}")
         return board
 
@@ -253,7 +254,7 @@ def recount(contest_id: Id, apply: Apply = False, as_json: Json = False) -> None
 
     def work(session: Session, catalog: Catalog) -> tuple[Board, Board]:
         manage.require_contest(session, _author(), contest_id)
-        before, after = leaderboard.recount(session, contest_id, now())
+        before, after = contest_closing.recount(session, contest_id, now())
         audit.record(session, now(), operator(), "cli", "重算竞赛成绩", f"contest:{contest_id}")
         return before, after
 

@@ -21,7 +21,7 @@ from bot.domain.library.library import Library
 from bot.domain.message import Refusal
 from bot.domain.reports import ReportQuery, Scope, Table
 from bot.domain.times import SHANGHAI, day_of, start_of
-from bot.services.hours import hash_chain
+from bot.services.hours import chain_verification
 from bot.services.library import catalog
 from bot.services.reports.formats import BINARY, FORMATS
 from bot.storage.db.engine import ping
@@ -176,9 +176,9 @@ def _parse_moment(text: str | None) -> datetime | None:
 def seal_(algorithm: Annotated[str, typer.Option("--algorithm", help="sha256 或 sm3")] = "sha256", as_json: Json = False) -> None:
     """给还没有封存的流水编号并接入哈希链，显示链头。"""
     sealed_at, settings, sealed = now(), read_settings(), 0
-    while count := writing(lambda session: hash_chain.seal_entries(session, sealed_at, algorithm), settings):
+    while count := writing(lambda session: chain_verification.seal_entries(session, sealed_at, algorithm), settings):
         sealed += count
-    head = reading(hash_chain.head, settings)
+    head = reading(chain_verification.head, settings)
     writing(lambda session: audit.record(session, now(), operator(), "cli", "流水封存", f"{sealed} 笔"), settings)
     result = {"sealed": sealed, "head": None if head is None else asdict(head)}
     show(result, as_json, f"新封存 {sealed} 笔。链头：{head or '（流水为空）'}")
@@ -191,9 +191,9 @@ def verify(
 ) -> None:
     """重算整条哈希链；有改动、缺失、插入或调换时指出第一处，退出码为 1。"""
 
-    def work(session: Session) -> hash_chain.ChainCheck:
+    def work(session: Session) -> chain_verification.ChainCheck:
         ping(session)
-        return hash_chain.verify(session, head)
+        return chain_verification.verify(session, head)
 
     check = reading(work)
     result = {"ok": check.fault is None, **asdict(check)}

@@ -12,7 +12,7 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
 from bot.domain.times import chinese_day, duration_text
 from bot.services.hours import forecast
-from bot.services.study import mistakes
+from bot.services.study import streak as study_streak
 from bot.storage.hours import explanations, ledger
 from bot.storage.study import readings
 
@@ -47,7 +47,7 @@ def my_hours(ctx: Context, _: str) -> Reply:
 
 
 def _streak_lines(ctx: Context) -> list[str]:
-    streak = mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
+    streak = study_streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now)
     line = streak_line(streak)
     return [line if streak.done_today else f"{line}（今天的还没有做）"] if line else []
 

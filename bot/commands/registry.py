@@ -6,9 +6,8 @@ from bot.commands import certificate, delivery, help, hours, links, people, repo
 from bot.commands.campaign import manage as campaign_manage
 from bot.commands.campaign import push
 from bot.commands.contest import duel, live_host, live_play, play
-from bot.commands.exam import manage as exam_manage
-from bot.commands.exam import sit
-from bot.commands.grading import appeals, corrections, question_reports
+from bot.commands.exam import manage, sit
+from bot.commands.grading import appeals, corrections, question_reports, short_answers
 from bot.commands.router import Command
 from bot.commands.study import lessons, mistakes, quiz
 from bot.services import hooks
@@ -18,7 +17,7 @@ MODULES = (
     mistakes,
     lessons,
     sit,
-    exam_manage,
+    manage,
     play,
     duel,
     campaign_manage,
@@ -28,6 +27,7 @@ MODULES = (
     hours,
     certificate,
     question_reports,
+    short_answers,
     appeals,
     corrections,
     delivery,

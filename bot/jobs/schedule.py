@@ -13,7 +13,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from bot.domain.campaign.campaign import FiredCampaign
 from bot.services.campaign import fire
-from bot.services.contest import duel, duel_notifications, leaderboard
+from bot.services.contest import closing, duel, duel_notifications
 from bot.services.delivery import reminders
 from bot.services.exam import finish, question_pool
 from bot.services.library.catalog import Catalog
@@ -144,7 +144,7 @@ async def _guarded(work: Callable[[], Awaitable[int]]) -> int:
 
 async def end_contests(database: Database, catalog: Catalog, now: datetime) -> int:
     """Close the contests that are due, in one transaction; how many."""
-    return len(await database.write(lambda session: leaderboard.close_due(session, catalog, now), of="contests"))
+    return len(await database.write(lambda session: closing.close_due(session, catalog, now), of="contests"))
 
 
 async def run_duels(database: Database, now: datetime) -> int:

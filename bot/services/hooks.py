@@ -8,17 +8,17 @@ from __future__ import annotations
 from bot.services.certificate import exam_certificates
 from bot.services.contest import duel, live_play, play
 from bot.services.exam import attempt, finish, own_exams
-from bot.services.grading import correction_subject, correction_subjects
+from bot.services.grading import correction_subject, exam_and_contest_subjects
 from bot.services.study import current_task, mistakes, quiz
 
 
 def install() -> None:
     """Fill the lists; a second time changes nothing. Called by every process before its first message, tick or command."""
     # Corrections before certificates: what follows from a result follows from the right one.
-    finish.ON_CLOSED[:] = [correction_subjects.regrade_late_paper, exam_certificates.award]
+    finish.ON_CLOSED[:] = [exam_and_contest_subjects.regrade_late_paper, exam_certificates.award]
     finish.ON_ANNOUNCED[:] = [exam_certificates.award]
     finish.ON_CANCELLED[:] = [exam_certificates.revoke_cancelled]
-    correction_subject.SUBJECTS.update({"exam": correction_subjects.ExamSubject, "contest": correction_subjects.ContestSubject})
+    correction_subject.SUBJECTS.update({"exam": exam_and_contest_subjects.ExamSubject, "contest": exam_and_contest_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.next_exam_goal]
     quiz.ANSWER_GATES.update({duel.KIND: duel.check_in_time, play.KIND: play.check_in_time})
     current_task.WAITING_SOURCES[:] = [duel.waiting_task]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, insert
 from sqlmodel import Session
 
-from bot.services.hours import hash_chain
+from bot.services.hours import chain_verification
 from bot.storage.db.engine import ping
 from bot.storage.delivery import queue
 from bot.storage.reports.exports import EXPORTS, bounds
@@ -122,7 +122,7 @@ def test_a_confirmed_answer_shows_the_mark_of_the_person(agency: Agency, confirm
 
 def test_an_entry_and_its_reversal_are_both_there_with_their_seals(agency: Agency) -> None:
     entry = agency.earn(1, 1, "2026-03-01")
-    agency.database.write_now(lambda session: hash_chain.seal_entries(session, noon(TODAY)))
+    agency.database.write_now(lambda session: chain_verification.seal_entries(session, noon(TODAY)))
     back = agency.take_back(entry, "2026-03-05")
 
     first, second = lines(agency, "ledger")

@@ -13,16 +13,21 @@ from hypothesis import strategies as st
 from bot.domain.contest import duel
 from bot.domain.contest.contest import ContestRules, describe_rules, rules_from_json, rules_json
 from bot.domain.contest.leaderboard import (
+    ContestResult,
+    FinishedSet,
     RankedPlayer,
+    ScoredAnswer,
+    answer_points,
     band_label,
+    overall_result,
     publishable_entries,
     rank_players,
     rank_teams,
+    set_result,
     split_into_leagues,
     team_heading,
     upper_half_size,
 )
-from bot.domain.contest.scoring import ContestResult, FinishedSet, ScoredAnswer, answer_points, overall_result, set_result
 from bot.domain.message import Refusal
 
 AT = datetime(2026, 7, 1, 1, 0, tzinfo=UTC)

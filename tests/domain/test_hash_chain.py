@@ -7,16 +7,16 @@ import json
 
 import pytest
 
-from bot.domain.hours import hash_chain
+from bot.domain.hours import entry_hash
 
 
 def test_the_canonical_form_is_what_it_was() -> None:
     """A chain outlives its program: this form may get a successor, it may not change."""
-    entry = hash_chain.SealedEntry(
+    entry = entry_hash.SealedEntry(
         7, "1001", "online", 1350, "2026-03-02", "lesson:2026:a#law=民法典&required=1", "D2@1", "2026-03-02T01:00:00.000000Z", "system", None
     )
 
-    written = hash_chain.canonical_entry(entry, 1, hash_chain.GENESIS, entry.salt, "sha256").decode()
+    written = entry_hash.canonical_entry(entry, 1, entry_hash.GENESIS, entry.salt, "sha256").decode()
 
     person = "person\n7@2026-03-02T01:00:00.000000Z\n1001"
     assert json.loads(written)["person"] == hashlib.sha256(person.encode()).hexdigest()
@@ -26,9 +26,9 @@ def test_the_canonical_form_is_what_it_was() -> None:
 
 @pytest.mark.parametrize(("one", "other"), [(("a", "b#law=c", "", 0), ("a", "b", "c", 0)), (("a", "b%23", "", 0), ("a", "b#", "", 0))])
 def test_no_two_sources_are_written_alike(one: tuple[str, str, str, int], other: tuple[str, str, str, int]) -> None:
-    assert hash_chain.source_text(*one) != hash_chain.source_text(*other)
+    assert entry_hash.source_text(*one) != entry_hash.source_text(*other)
 
 
 def test_a_pseudonym_stays_and_differs_between_people_and_houses() -> None:
-    assert hash_chain.pseudonym("1001", "s") == hash_chain.pseudonym("1001", "s")
-    assert len({hash_chain.pseudonym("1001", "s"), hash_chain.pseudonym("1002", "s"), hash_chain.pseudonym("1001", "t")}) == 3
+    assert entry_hash.pseudonym("1001", "s") == entry_hash.pseudonym("1001", "s")
+    assert len({entry_hash.pseudonym("1001", "s"), entry_hash.pseudonym("1002", "s"), entry_hash.pseudonym("1001", "t")}) == 3

@@ -10,7 +10,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
 from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.people.audience import All, UnitIs
-from bot.services.contest import leaderboard, manage
+from bot.services.contest import closing, manage
 from tests.conftest import NOW, Chat, Clock, enroll
 from tests.flows.test_daily import rows
 
@@ -31,7 +31,7 @@ def opened(dispatcher: Dispatcher, rules: ContestRules | None = None, audience: 
 
 def closed(dispatcher: Dispatcher, clock: Clock) -> None:
     clock.now = NOW + timedelta(days=7, seconds=6)
-    assert dispatcher.database.write_now(lambda session: leaderboard.close_due(session, dispatcher.catalog(), clock.now))
+    assert dispatcher.database.write_now(lambda session: closing.close_due(session, dispatcher.catalog(), clock.now))
 
 
 async def play(chat: Chat, number: int) -> str:

@@ -20,7 +20,7 @@ from bot.domain.library.question import Question
 from bot.domain.message import Address, Incoming, QuestionCard, Reply
 from bot.domain.people.audience import All
 from bot.jobs.schedule import end_contests
-from bot.services.contest import leaderboard, manage
+from bot.services.contest import closing, manage
 from bot.storage.contest import contests, players, teams
 from bot.storage.db.database import Database
 from bot.storage.db.engine import is_sqlite, open_engine
@@ -215,7 +215,7 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
 
     async def stop_midway() -> None:
         await underway.wait()
-        await replicas[-1].database.write(lambda session: leaderboard.end_early(session, ADMIN, number, end))
+        await replicas[-1].database.write(lambda session: closing.end_early(session, ADMIN, number, end))
 
     await asyncio.gather(stop_midway(), *(answer_on(phone) for phone in phones))
     assert recorded >= 40 * 5, "what arrived before the end was taken, whenever it was written"
@@ -227,6 +227,6 @@ async def test_every_answer_that_was_recorded_is_on_the_board_though_it_is_ended
         return stored, counted[0], counted[1]
 
     assert dispatcher.database.read_now(look) == (recorded, recorded, recorded * 1000)
-    before, after = dispatcher.database.write_now(lambda session: leaderboard.recount(session, number, end + timedelta(minutes=1)))
+    before, after = dispatcher.database.write_now(lambda session: closing.recount(session, number, end + timedelta(minutes=1)))
     assert before.places == after.places
     assert (len(after.places), refused > 0) == (40, True)

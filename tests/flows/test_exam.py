@@ -15,7 +15,7 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.services.exam import manage, paper_view
 from bot.storage.exam import attempts
-from bot.storage.study import readings, sittings
+from bot.storage.study import current_task, sittings
 from bot.storage.tables.people import AccountRow
 from bot.web.exam import state_of
 from tests.conftest import NOW, Chat, Clock, enroll
@@ -65,7 +65,7 @@ async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat,
     rules = await chat.say(f"考试 {exam_id}")
     for said in ("开始就计时", "时间照走", "以第一次作答为准", "到时自动交卷", "结束前不公布答案", "6 题，满分 10 分，6 分及格，限时 30 分钟"):
         assert said in rules
-    assert hall.dispatcher.database.read_now(lambda session: readings.focus(session, 1)) is None
+    assert hall.dispatcher.database.read_now(lambda session: current_task.focus(session, 1)) is None
     started = await chat.say(f"考试 开始 {exam_id}")
     assert "第1/6题 · 单选题 · 2 分" in started
     assert "还剩 30 分" in started
@@ -194,7 +194,7 @@ async def test_a_question_of_the_paper_that_stands_in_another_set_keeps_its_verd
 
         one = attempts.items(session, sitting_id)[0]
         set_id = quiz.open_sitting(session, 1, "daily", "2026-03-02", [(one.question, one.version_id)], clock.now)
-        readings.set_focus(session, 1, "sitting", set_id, clock.now)
+        current_task.set_focus(session, 1, "sitting", set_id, clock.now)
 
     await chat.say("确认交卷")
     hall.run(slip_in)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
 from bot.domain.contest.stage_rounds import SCHEMES, StageScheme
-from bot.services.contest import leaderboard, live_clock, live_results
+from bot.services.contest import closing, live_clock, live_results
 from bot.storage.contest import contests, live_state, players
 from tests.conftest import Chat, Clock, enroll
 from tests.support.live_contests import Room, hosted, opened, plan
@@ -213,7 +213,7 @@ async def test_the_arbiter_may_void_what_was_judged_and_adjust_with_a_reason(dis
     kept = dispatcher.database.read_now(lambda session: contests.get(session, room.id))
     assert kept is not None
     assert [(one["place"], one["team"], one["score"]) for one in kept.board["teams"]] == [(1, "一队", 100_000), (2, "二队", 95_000)]
-    before, after = dispatcher.database.write_now(lambda session: leaderboard.recount(session, room.id, clock.now))
+    before, after = dispatcher.database.write_now(lambda session: closing.recount(session, room.id, clock.now))
     assert before == after, "the same rows give the same board"
     assert len(dispatcher.database.read_now(lambda session: players.took_part(session, room.id))) == 6, "who stood on the stage took part"
 

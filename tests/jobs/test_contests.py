@@ -12,7 +12,7 @@ from bot.domain.campaign.campaign import Author
 from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.people.audience import All
 from bot.jobs.schedule import run_contests
-from bot.services.contest import leaderboard, manage
+from bot.services.contest import closing, manage
 from bot.storage.db.writer import Busy
 from tests.conftest import NOW, Chat, Clock, enroll
 
@@ -47,7 +47,7 @@ async def test_what_fails_once_is_done_at_the_next_look_and_keeps_nothing_else_w
         raise wrong
 
     with monkeypatch.context() as broken:
-        broken.setattr(leaderboard, "close_due", fail)
+        broken.setattr(closing, "close_due", fail)
         assert await run_contests(dispatcher.database, dispatcher.catalog(), LATER) is True, "the player is told that nobody came"
     assert (state(dispatcher, "contest"), state(dispatcher, "duel")) == ("open", "off")
     assert await run_contests(dispatcher.database, dispatcher.catalog(), LATER) is True

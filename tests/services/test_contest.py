@@ -19,7 +19,7 @@ from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.domain.people.audience import All, UnitIs
 from bot.domain.people.person import Learner, RoleName
 from bot.services.campaign import fire
-from bot.services.contest import leaderboard, manage, notifications, play
+from bot.services.contest import closing, manage, notifications, play
 from bot.services.contest.play import apportion
 from bot.services.delivery import plan as delivery_plan
 from bot.services.study import quiz
@@ -112,8 +112,8 @@ class Field:
         made = self.do(lambda session: delivery_plan.plan_deliveries(session, self.catalog, owed, self.now, delivery_plan.OpenChannels(("local",))))
         return Sorted([(one.queued.person_id, one.message.reply) for one in made.ready], made.skip)
 
-    def close(self, contest_id: int) -> leaderboard.Board | None:
-        closed: leaderboard.Board | None = self.do(lambda session: leaderboard.close(session, self.catalog, contest_id, self.now))
+    def close(self, contest_id: int) -> closing.Board | None:
+        closed: closing.Board | None = self.do(lambda session: closing.close(session, self.catalog, contest_id, self.now))
         return closed
 
 
@@ -216,10 +216,10 @@ def test_a_contest_closes_once_within_ten_seconds_of_its_end_and_its_board_stays
     field.play(first, number, 5)
     field.play(second, number, 2)
     field.now = NOW + timedelta(days=7, seconds=4)
-    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == []
+    assert field.do(lambda session: closing.close_due(session, field.catalog, field.now)) == []
     field.now += timedelta(seconds=2)
-    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [number]
-    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [], "whoever comes after changes nothing"
+    assert field.do(lambda session: closing.close_due(session, field.catalog, field.now)) == [number]
+    assert field.do(lambda session: closing.close_due(session, field.catalog, field.now)) == [], "whoever comes after changes nothing"
     frozen = field.do(lambda session: contests.get(session, number))
     assert (frozen.state, frozen.board["took_part"]) == ("closed", 2)
     assert [field.mine(me, number).place for me in (first, second)] == [1, 2]
@@ -247,7 +247,7 @@ def test_counting_again_from_the_answers_gives_the_same_board(field: Field) -> N
         for turn in range(n % 3 + 1):
             field.play(me, number, (n + turn) % 6, seconds=2 + n)
     field.close(number)
-    before, after = field.do(lambda session: leaderboard.recount(session, number, field.now))
+    before, after = field.do(lambda session: closing.recount(session, number, field.now))
     assert before.places == after.places
     assert before.teams == after.teams
     assert len(after.places) == 6
@@ -257,7 +257,7 @@ def test_counting_again_in_mid_course_ends_nobodys_set(field: Field) -> None:
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
     put = field.answer(me, put, right=True).next_question  # type: ignore[assignment]
-    field.do(lambda session: leaderboard.recount(session, number, field.now))
+    field.do(lambda session: closing.recount(session, number, field.now))
     field.answer(me, put, right=True)
     board = field.close(number)
     assert board is not None
@@ -299,7 +299,7 @@ def test_an_administrator_of_one_unit_neither_reaches_further_nor_sees_the_conte
     whole = field.open()
     assert field.do(lambda session: [one.id for one in manage.list_contests(session, mine)]) == [number]
     with pytest.raises(Refusal, match=f"没有编号为 {whole}"):
-        field.do(lambda session: leaderboard.close_early(session, field.catalog, mine, whole, NOW))
+        field.do(lambda session: closing.close_early(session, field.catalog, mine, whole, NOW))
 
 
 def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
@@ -315,7 +315,7 @@ def test_groups_among_equals_hold_those_of_like_strength(field: Field) -> None:
     board = field.close(number)
     assert board is not None
     for group in (strong, weak):
-        mine = leaderboard.league_places(board, group[0].id)
+        mine = closing.league_places(board, group[0].id)
         assert {one.player.id for one in mine} == {one.id for one in group}
         assert mine[0].place == 1
 
@@ -335,24 +335,24 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     me, number = field.person("1001"), field.open()
     put = field.begin(me, number)
     field.now += timedelta(minutes=1)
-    field.do(lambda session: leaderboard.end_early(session, ADMIN, number, field.now))
+    field.do(lambda session: closing.end_early(session, ADMIN, number, field.now))
     ended = field.now
     field.now += timedelta(seconds=2)
     put = field.answer(me, put, right=True, arrived=ended - timedelta(seconds=1)).next_question  # type: ignore[assignment]
     with pytest.raises(Refusal, match=r"未记录.*已经截止"):
         field.answer(me, put, right=True)
-    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == []
+    assert field.do(lambda session: closing.close_due(session, field.catalog, field.now)) == []
     field.now += timedelta(seconds=3)
-    assert field.do(lambda session: leaderboard.close_due(session, field.catalog, field.now)) == [number]
+    assert field.do(lambda session: closing.close_due(session, field.catalog, field.now)) == [number]
     assert field.result(me, number)[0] == 400
     with pytest.raises(Refusal, match="没有可以结束的"):
-        field.do(lambda session: leaderboard.end_early(session, ADMIN, number, field.now))
+        field.do(lambda session: closing.end_early(session, ADMIN, number, field.now))
 
 
 def test_what_has_not_begun_is_cancelled_and_not_ended(field: Field) -> None:
     number = field.open(replace(PLAN, opens_at=NOW + timedelta(days=1)))
     with pytest.raises(Refusal, match="还没有开始"):
-        field.do(lambda session: leaderboard.end_early(session, ADMIN, number, NOW))
+        field.do(lambda session: closing.end_early(session, ADMIN, number, NOW))
 
 
 def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
@@ -380,7 +380,7 @@ def test_a_contest_that_cannot_be_held_is_refused_before_anybody_sees_it(field: 
 
 def test_every_act_stands_in_the_audit(field: Field) -> None:
     number = field.open()
-    field.do(lambda session: leaderboard.close_early(session, field.catalog, ADMIN, number, NOW))
+    field.do(lambda session: closing.close_early(session, field.catalog, ADMIN, number, NOW))
     found = field.do(lambda session: session.execute(text("SELECT action, actor, target FROM audit ORDER BY id")).all())
     assert [tuple(row) for row in found] == [(act, "9001", f"contest:{number}") for act in ("新建竞赛", "开放竞赛", "竞赛结束")]
 

@@ -11,7 +11,8 @@ from bot.dispatch import Dispatcher
 from bot.domain.message import Refusal
 from bot.domain.study.sitting import FORMS, TaskClaim
 from bot.services.study import current_task, quiz
-from bot.storage.study import readings, sittings
+from bot.storage.study import current_task as study_current_task
+from bot.storage.study import sittings
 from tests.conftest import NOW, Chat, enroll
 
 
@@ -42,7 +43,7 @@ def test_what_claims_less_does_not_push_away_a_contest_or_an_exam(dispatcher: Di
             begin(dispatcher, person_id, less, "2026-03-02")
     with pytest.raises(Refusal, match="先做完它"):
         dispatcher.database.write_now(lambda session: quiz.take_daily_set(session, dispatcher.catalog(), person_id, NOW, random.Random(1)))
-    assert dispatcher.database.read_now(lambda session: readings.focus(session, person_id)) == (FORMS[held].task, sitting_id)
+    assert dispatcher.database.read_now(lambda session: study_current_task.focus(session, person_id)) == (FORMS[held].task, sitting_id)
 
 
 def test_a_live_contest_takes_the_place_of_an_exam_and_the_exam_waits_first(dispatcher: Dispatcher) -> None:

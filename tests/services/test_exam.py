@@ -22,7 +22,7 @@ from bot.services.exam import extra_time as exam_extra_time
 from bot.storage.db.engine import session_on
 from bot.storage.exam import attempts, extra_time
 from bot.storage.hours import ledger
-from bot.storage.study import readings
+from bot.storage.study import current_task, readings
 from tests.conftest import NOW, enroll
 from tests.support.exams import ADMIN, SECOND, ExamHarness, message
 
@@ -78,11 +78,11 @@ def test_who_begins_again_goes_on_where_it_was_left_with_the_clock_running(hall:
     exam_id = hall.publish()
     sitting_id = hall.begin(person, exam_id).status.sitting_id
     hall.answer(person, sitting_id, 1, hall.keys(sitting_id)[0][0], NOW + MINUTE)
-    hall.run(lambda session: readings.drop_focus(session, person))
+    hall.run(lambda session: current_task.drop_focus(session, person))
     again = hall.begin(person, exam_id, NOW + 10 * MINUTE)
     assert again.resumed
     assert (again.status.sitting_id, again.status.answered, again.status.left, again.status.place) == (sitting_id, 1, 1200, 2)
-    assert hall.dispatcher.database.read_now(lambda session: readings.focus(session, person)) == ("exam", sitting_id)
+    assert hall.dispatcher.database.read_now(lambda session: current_task.focus(session, person)) == ("exam", sitting_id)
 
 
 def test_who_is_not_meant_is_told_there_is_no_such_exam(hall: ExamHarness, person: int) -> None:

@@ -20,7 +20,7 @@ from bot.services.delivery import reminder_messages, reminders
 from bot.services.delivery.plan import DeliveryPlan, OpenChannels
 from bot.services.exam import extra_time
 from bot.storage.delivery import queue
-from bot.storage.study import readings
+from bot.storage.study import current_task
 from tests.conftest import NOW, enroll
 from tests.support.exams import ADMIN, SECOND, ExamHarness
 from tests.support.queued_deliveries import queue_campaign
@@ -117,7 +117,7 @@ def test_the_last_day_reminds_those_who_have_not_begun_and_nobody_after_it(hall:
 
 def test_while_an_exam_runs_everything_else_waits_whether_one_is_heard_or_not(hall: ExamHarness, person: int) -> None:
     sitting_id = hall.begin(person, hall.publish()).status.sitting_id
-    hall.run(lambda session: readings.drop_focus(session, person))
+    hall.run(lambda session: current_task.drop_focus(session, person))
     for content in (LESSON, CampaignContent("notice", text="明天停水"), CampaignContent("invitation", target="竞赛 1")):
         hall.run(lambda session, content=content: queue_campaign(session, [person], content=content))
     plan = planned(hall, NOW + 20 * MINUTE)

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.domain.hours import hash_chain as hours_hash_chain
+from bot.domain.hours import entry_hash
 from bot.domain.message import Refusal
-from bot.services.hours import hash_chain
-from bot.services.hours.hash_chain import ChainCheck
+from bot.services.hours import chain_verification
+from bot.services.hours.chain_verification import ChainCheck
 from bot.storage.db.engine import ping
 from bot.storage.reports.exports import bounds, ledger
 from tests.support.agency import TODAY, Agency, noon, tamper
@@ -36,13 +36,13 @@ def agency(engine: Engine) -> Agency:
 
 
 def close(agency: Agency, at: datetime = SEALED, algorithm: str = "sha256") -> int:
-    return agency.database.write_now(lambda session: hash_chain.seal_entries(session, at, algorithm))
+    return agency.database.write_now(lambda session: chain_verification.seal_entries(session, at, algorithm))
 
 
 def verified(agency: Agency, head: str = "") -> ChainCheck:
     def work(session: Session) -> ChainCheck:
         ping(session)
-        return hash_chain.verify(session, head)
+        return chain_verification.verify(session, head)
 
     return agency.database.read_now(work)
 
@@ -79,7 +79,7 @@ def test_a_chain_is_the_same_however_many_are_sealed_at_a_time(agency: Agency) -
     whole = verified(agency).head
     tamper(agency, "DELETE FROM seal")
 
-    while agency.database.write_now(lambda session: hash_chain.seal_entries(session, SEALED, top=5)):
+    while agency.database.write_now(lambda session: chain_verification.seal_entries(session, SEALED, top=5)):
         pass
 
     assert verified(agency).head == whole
@@ -256,14 +256,14 @@ def test_the_export_alone_is_enough_to_verify(agency: Agency) -> None:
     lines = agency.database.read_now(lambda session: list(ledger(session, bounds(None, None))))
     lines.sort(key=lambda line: int(line["seq"]))
 
-    previous, salt = hours_hash_chain.GENESIS, f"{lines[0]['id']}@{lines[0]['recorded_at']}"
+    previous, salt = entry_hash.GENESIS, f"{lines[0]['id']}@{lines[0]['recorded_at']}"
     for line in json.loads(json.dumps(lines)):
-        entry = hours_hash_chain.SealedEntry(**{key: line[key] for key in hours_hash_chain.SealedEntry.__dataclass_fields__})
-        assert hours_hash_chain.chain_hash(entry, line["seq"], previous, salt, line["algorithm"]) == line["hash"]
+        entry = entry_hash.SealedEntry(**{key: line[key] for key in entry_hash.SealedEntry.__dataclass_fields__})
+        assert entry_hash.chain_hash(entry, line["seq"], previous, salt, line["algorithm"]) == line["hash"]
         previous = line["hash"]
 
 
-@pytest.mark.skipif(not hours_hash_chain.is_available("sm3"), reason="this Python's OpenSSL was built without SM3")
+@pytest.mark.skipif(not entry_hash.is_available("sm3"), reason="this Python's OpenSSL was built without SM3")
 def test_a_chain_may_go_on_in_another_algorithm(agency: Agency) -> None:
     agency.earn(1, 1, TODAY.isoformat())
     close(agency, SEALED + timedelta(hours=1), "sm3")

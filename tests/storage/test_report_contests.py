@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot.domain.contest.contest import ContestPlan, ContestRules
-from bot.domain.contest.scoring import ContestResult
+from bot.domain.contest.leaderboard import ContestResult
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All, Audience, UnitIs
 from bot.domain.reports import Scope

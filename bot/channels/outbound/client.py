@@ -17,9 +17,9 @@ from yarl import URL
 from bot.channels.base import Clock, Note, Token, TokenStore
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import Api, Judge, Params
+from bot.channels.outbound.backoff import Pauses
 from bot.channels.outbound.errors import UNREADABLE, PlatformError
 from bot.channels.outbound.http import Answer, allowed_url, exchange, redact
-from bot.channels.outbound.rate_limit import Pauses
 from bot.channels.outbound.tokens import HeldToken, Tokens
 
 log = structlog.get_logger(__name__)

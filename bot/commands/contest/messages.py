@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from bot.domain.contest import leaderboard
 from bot.domain.contest.contest import FORM_LABELS, STATE_LABELS, TIE_RULE, Contest, describe_rules, span_text
-from bot.domain.contest.scoring import ContestResult
+from bot.domain.contest.leaderboard import ContestResult
 from bot.domain.text.numbers import points_text
 from bot.domain.times import duration_text
-from bot.services.contest.leaderboard import Board, league_places
+from bot.services.contest.closing import Board, league_places
 from bot.services.contest.play import ContestStanding
 
 MAX_PLACES = 20

@@ -11,7 +11,7 @@ from bot.commands.study import messages as study_messages
 from bot.commands.study.quiz import ending
 from bot.domain.contest.contest import Contest, invitation_target
 from bot.domain.message import Option, Refusal, Reply
-from bot.services.contest import leaderboard, play
+from bot.services.contest import closing, play
 from bot.services.study.quiz import AnswerOutcome
 
 BEGIN, BOARD = "开始", "排行"
@@ -109,6 +109,6 @@ def ranking(ctx: Context, text: str) -> Reply:
     if contest.state == "cancelled":
         raise Refusal(f"竞赛「{contest.name}」已取消，没有排行。")
     return Reply(
-        "\n".join(messages.board_lines(leaderboard.board_of(ctx.session, contest), ctx.me.id)),
+        "\n".join(messages.board_lines(closing.board_of(ctx.session, contest), ctx.me.id)),
         buttons=(Option(invitation_target(contest.id), "看规则和成绩"),),
     )

@@ -26,7 +26,7 @@ from bot.services.exam.own_exams import list_own_exams, own_exam_of
 from bot.services.exam.paper_view import AttemptStatus, ShownItem
 from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
-from bot.storage.study import readings
+from bot.storage.study import current_task as study_current_task
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
 _REVIEW = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
@@ -248,7 +248,7 @@ ENDED_SOURCES.append(_ended_sentence)
 
 def _open_sitting_id(ctx: Context) -> int:
     """The exam that the sender is at, in hand or put down."""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = study_current_task.focus(ctx.session, ctx.me.id)
     if focus is not None and focus[0] == "exam":
         return focus[1]
     open_attempts = attempts.open_attempts(ctx.session, ctx.me.id)

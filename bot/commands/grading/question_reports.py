@@ -1,4 +1,4 @@
-"""Commands 纠错 (readers report a question, administrators answer) and 阅卷 (administrators grade short answers)."""
+"""Command 纠错: a reader reports a question, an administrator sees it with its text and the reader's answer, and answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from bot.commands.study import messages
 from bot.domain.message import Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.times import chinese_day, day_of
-from bot.services.grading import short_answers
 from bot.services.library import key_visibility
 from bot.services.study import quiz
-from bot.storage.grading import short_answers as grading_short_answers
-from bot.storage.study import readings, sittings
+from bot.storage.study import current_task, sittings
 from bot.storage.system import audit
 from bot.storage.tables.columns import moment
 
@@ -50,7 +48,7 @@ def report(ctx: Context, text: str) -> Reply:
 def _reported_question(ctx: Context) -> tuple[int, int | None] | None:
     """(version row, answer) of what is meant: the question answered last in this set, or the one in hand when none is answered yet."""
     last = sittings.last_answer(ctx.session, ctx.me.id)
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None and focus[0] in ("sitting", "exam") and (last is None or last[1] != focus[1]):
         return quiz.current_question(ctx.session, ctx.catalog, focus[1]).item.version_id, None
     return None if last is None else (last[4], last[0])
@@ -90,31 +88,3 @@ def _answer(ctx: Context, number: int, text: str) -> Reply:
         raise Refusal(f"没有编号为 #{number} 的待处理纠错。发送「纠错」看列表。")
     audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, "答复纠错", f"report:{number}", detail=text)
     return Reply(f"{messages.RECORDED}。#{number} 已答复，报告人下次使用时会看到。")
-
-
-@command("阅卷", "批阅", role=RoleName.ADMIN, argument="<编号 对|半|错>")
-def grade(ctx: Context, text: str) -> Reply:
-    """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
-    if not text:
-        key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
-        return _ungraded_list(ctx)
-    number, _, word = text.partition(" ")
-    earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
-    if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
-        raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
-    answer_id = int(number.lstrip("#"))
-    short_answers.confirm(
-        ctx.session, ctx.catalog, answer_id, earned, word.strip(), (ctx.me.id, ctx.me.staff_no), ctx.incoming.sender.channel, ctx.now
-    )
-    return Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
-
-
-def _ungraded_list(ctx: Context) -> Reply:
-    rows = grading_short_answers.list_ungraded(ctx.session, ctx.me.id, ctx.today)
-    if not rows:
-        return Reply("没有待确认的简答题。")
-    lines = ["待确认的简答题（回复“阅卷 编号 对/半/错”）："]
-    for number, name, staff_no, version_id, text, earned in rows:
-        question = ctx.catalog.question(ctx.session, version_id)
-        lines += [f"\n{number}. {name}（{staff_no}），机器暂定 {earned / 10:g} 分", question.stem, f"作答：{text}", f"要点：\n{question.show_key()}"]
-    return Reply("\n".join(lines))

@@ -13,11 +13,12 @@ from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import Lesson
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.hours import credit
-from bot.services.study import current_task, quiz
+from bot.services.study import current_task as study_current_task
 from bot.services.study import lessons as study_lessons
+from bot.services.study import quiz
 from bot.services.study.lessons import FinishedLesson, SentPage
 from bot.services.study.quiz import AskedQuestion
-from bot.storage.study import readings
+from bot.storage.study import current_task, readings
 from bot.storage.study.readings import PageRead
 
 CATALOGUE_WORDS = ("目录", "列表", "课程")
@@ -30,10 +31,10 @@ def learn(ctx: Context, name: str) -> Reply:
     if name in CATALOGUE_WORDS:
         return catalogue(ctx)
     if not name:
-        focus = readings.focus(ctx.session, ctx.me.id)
+        focus = current_task.focus(ctx.session, ctx.me.id)
         if focus is not None and focus[0] == "reading":
             return _resume(ctx, focus[1])
-        waiting_readings = [task for task in current_task.waiting(ctx.session, ctx.catalog, ctx.me.id) if task.task == "reading"]
+        waiting_readings = [task for task in study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id) if task.task == "reading"]
         if waiting_readings:
             return _resume(ctx, waiting_readings[0].ref)
     lessons = study_lessons.find_lessons(ctx.catalog, name, ctx.me.tier, ctx.now)
@@ -88,9 +89,9 @@ def catalogue(ctx: Context) -> Reply:
 @command("下一页", "翻页", "下页", "下一题")
 def next_page(ctx: Context, _: str) -> Reply:
     """读完这一页，翻到下一页。"""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is None:
-        waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
+        waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
         raise Refusal(
             f"现在没有正在读的课。{messages.waiting_line(waiting)}" if waiting else "现在没有正在读的课。发送「学习」开始。",
             (Option("学习", "学习"),),
@@ -111,7 +112,7 @@ def _tapped(ctx: Context, reading_id: int, number: int, _: str) -> Reply:
         raise Refusal(f"{messages.REFUSED}：这张卡片不是发给您的。")
     if reading.state != "open" or reading.page != number:
         raise Refusal(f"{messages.REFUSED}：这一页已经翻过了。回复「继续」看现在的一页。", (messages.RESUME,))
-    if readings.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
+    if current_task.focus(ctx.session, ctx.me.id) != ("reading", reading_id):
         return _resume(ctx, reading_id)
     return _turn(ctx, reading_id)
 
@@ -142,10 +143,10 @@ def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> 
 @command("继续", "接着做")
 def continue_task(ctx: Context, _: str) -> Reply:
     """接着做放下的题或课。"""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None:
         return tasks.TASKS[focus[0]].resume(ctx, focus[1])
-    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
+    waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if not waiting:
         notice = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
@@ -157,7 +158,7 @@ def continue_task(ctx: Context, _: str) -> Reply:
 def _resume(ctx: Context, reading_id: int) -> Reply:
     reading = readings.reading(ctx.session, reading_id)
     if reading is not None and reading.state == "asking":
-        readings.drop_focus(ctx.session, ctx.me.id)
+        current_task.drop_focus(ctx.session, ctx.me.id)
     page = study_lessons.resume(ctx.session, ctx.catalog, ctx.me.id, reading_id, ctx.now)
     return WITHDRAWN_REPLY if page is None else messages.page_reply(page, notices(ctx))
 
@@ -165,14 +166,14 @@ def _resume(ctx: Context, reading_id: int) -> Reply:
 @command("跳过", "换一题")
 def skip(ctx: Context, _: str) -> Reply:
     """先跳过这一题（最后再回来），或不学这一课。"""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is None:
         raise Refusal("现在没有可以跳过的题或课。")
     return tasks.TASKS[focus[0]].skip(ctx, focus[1])
 
 
 def _skip(ctx: Context, reading_id: int) -> Reply:
-    current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     readings.close_reading(ctx.session, reading_id, "left", ctx.now)
     return Reply("这一课先不学了，没有计学时。发送「学习 目录」挑别的课。", buttons=(Option("学习 目录", "课程目录"), Option("每日", "每日一练")))
 
@@ -180,14 +181,14 @@ def _skip(ctx: Context, reading_id: int) -> Reply:
 @command("退出", "不做了", "停止")
 def leave(ctx: Context, _: str) -> Reply:
     """放下手上的题或课，已答的都算数。"""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is None:
         return Reply("手上没有打开的题或课。发送「帮助」看看能做什么。")
     return tasks.TASKS[focus[0]].leave(ctx, focus[1])
 
 
 def _leave(ctx: Context, reading_id: int) -> Reply:
-    return messages.paused_reply(current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
+    return messages.paused_reply(study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
 
 
 tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turn, _skip, _leave, lambda ctx, ref: False))

@@ -15,9 +15,10 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.sitting import FORMS
 from bot.domain.text.typed_answers import parse_numbered
 from bot.services.library import key_visibility
-from bot.services.study import current_task, lessons, mistakes, quiz
+from bot.services.study import current_task as study_current_task
+from bot.services.study import lessons, quiz, streak
 from bot.services.study.quiz import AnswerOutcome, AskedQuestion
-from bot.storage.study import readings, sittings
+from bot.storage.study import current_task, sittings
 from bot.storage.study.sittings import Score
 
 HOW_TO_ANSWER = {
@@ -86,18 +87,18 @@ def practise_mistakes(ctx: Context, law: str) -> Reply:
 
 def awaits_free_text(ctx: Context) -> bool:
     """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     return focus is not None and tasks.TASKS[focus[0]].awaits_text(ctx, focus[1])
 
 
 def handle_typed(ctx: Context, text: str) -> Reply | None:
     """A typed text as the answer to what is in hand; None when it is nothing of the kind."""
-    focus = readings.focus(ctx.session, ctx.me.id)
+    focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None:
         return tasks.TASKS[focus[0]].handle_typed(ctx, focus[1], text)
     if not ANSWER_PATTERN.fullmatch(normalize(text)):
         return None
-    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
+    waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if waiting:
         raise Refusal(f"{messages.REFUSED}：现在没有正在答的题。{messages.waiting_line(waiting)}", (messages.RESUME,))
     if ended := next((sentence for source in ENDED_SOURCES if (sentence := source(ctx))), ""):
@@ -164,7 +165,7 @@ def _refuse_non_answer(ctx: Context, asked: AskedQuestion, text: str) -> Reply |
 
 def _tapped(ctx: Context, sitting_id: int, number: int, text: str) -> Reply:
     asked, choice = tapped_answer(ctx, sitting_id, number, text)
-    if readings.focus(ctx.session, ctx.me.id) != (FORMS[asked.sitting.kind].task, sitting_id):
+    if current_task.focus(ctx.session, ctx.me.id) != (FORMS[asked.sitting.kind].task, sitting_id):
         quiz.resume(ctx.session, ctx.catalog, ctx.me.id, sitting_id, ctx.now)
     return answer_reply(ctx, quiz.answer(ctx.session, ctx.catalog, ctx.me.id, asked, choice, ctx.incoming, ctx.now))
 
@@ -202,7 +203,7 @@ def _skip(ctx: Context, sitting_id: int) -> Reply:
 
 
 def _leave(ctx: Context, sitting_id: int) -> Reply:
-    name = current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    name = study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if name:
         return messages.paused_reply(name)
     score = sittings.score(ctx.session, sitting_id)
@@ -226,7 +227,7 @@ def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
     if outcome.next_question is not None:
         return Reply(text, messages.question_card(outcome.next_question), done=done)
     closing, buttons = ENDINGS.get(outcome.sitting.kind, _score_ending)(ctx, outcome)
-    waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
+    waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [text, "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
     return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=done)
 
@@ -256,7 +257,7 @@ def _score_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Opti
 @ending("daily")
 def _daily_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     closing, buttons = _score_ending(ctx, outcome)
-    return f"{closing}\n{hours.streak_line(mistakes.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))}", buttons
+    return f"{closing}\n{hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))}", buttons
 
 
 @ending("lesson")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from bot.domain.contest.scoring import ContestResult
+from bot.domain.contest.leaderboard import ContestResult
 
 PLAYER_COUNTS = (2, 4)
 QUESTION_COUNT = 5

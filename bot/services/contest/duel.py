@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.contest import duel as contest_duel
-from bot.domain.contest.scoring import ContestResult
+from bot.domain.contest.leaderboard import ContestResult
 from bot.domain.message import Incoming, Refusal
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import SHANGHAI, day_of

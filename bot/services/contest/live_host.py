@@ -11,7 +11,7 @@ from sqlmodel import Session
 from bot.domain.contest.live_state import AnswerWindow
 from bot.domain.contest.stage_rounds import ROUND_LABELS, SCHEMES, Round, StageScheme, judged_points, round_of_part
 from bot.domain.message import Refusal
-from bot.services.contest import leaderboard, live_results, manage, stage_scoring
+from bot.services.contest import closing, live_results, manage, stage_scoring
 from bot.services.contest.host_lock import LiveHost, lock_live, record_act, require_live, take_over
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players, teams
@@ -259,7 +259,7 @@ def finish(session: Session, catalog: Catalog, host: LiveHost, contest_id: int, 
     live_state.set_course(session, live, live.course.after("finish"), now)
     live_results.save_results(session, live)
     live_answers.close_sittings(session, contest_id, now)
-    leaderboard.close(session, catalog, contest_id, now, host.author.actor, host.author.via)
+    closing.close(session, catalog, contest_id, now, host.author.actor, host.author.via)
     record_act(session, host, contest_id, "结束", now)
 
 

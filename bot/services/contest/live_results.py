@@ -10,10 +10,9 @@ from itertools import groupby
 
 from sqlmodel import Session
 
-from bot.domain.contest import leaderboard, scoring
+from bot.domain.contest import leaderboard
 from bot.domain.contest.contest import ContestRules, rules_from_json
-from bot.domain.contest.leaderboard import TeamPlace
-from bot.domain.contest.scoring import ContestResult, ScoredAnswer
+from bot.domain.contest.leaderboard import ContestResult, ScoredAnswer, TeamPlace
 from bot.storage.contest import live_answers, live_state, players
 from bot.storage.contest import teams as contest_teams
 from bot.storage.contest.live_state import LiveItem, LiveState
@@ -45,7 +44,7 @@ def standing(session: Session, live: LiveState) -> LiveStanding:
         }
         results |= {person_id: ContestResult(finished=live.opened_at) for person_id in on_stage - results.keys()}
     participants = [
-        replace(player, result=results.get(player.id, scoring.NO_RESULT), took_part=player.id in results)
+        replace(player, result=results.get(player.id, leaderboard.NO_RESULT), took_part=player.id in results)
         for player in players.list_ranked(session, live.id)
     ]
     ranked_teams = leaderboard.rank_teams(rules, contest_teams.names(session, live.id), participants)
@@ -79,7 +78,7 @@ def _score_answers(
     for answer in given:
         elapsed = items[answer.n].window.elapsed(answer.arrived) // timedelta(milliseconds=1)
         correct = answer.earned == 1000
-        points += scoring.answer_points(rules_by_item[answer.n], ScoredAnswer(answer.earned, correct, elapsed), in_a_row)
+        points += leaderboard.answer_points(rules_by_item[answer.n], ScoredAnswer(answer.earned, correct, elapsed), in_a_row)
         in_a_row = in_a_row + 1 if correct else 0
         right += correct
         millis += elapsed

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.contest.contest import STATE_LABELS, Contest, ContestPlan, span_text
-from bot.domain.contest.scoring import ContestResult, overall_result, set_result
+from bot.domain.contest.leaderboard import ContestResult, overall_result, set_result
 from bot.domain.message import Incoming, Refusal
 from bot.domain.people.audience import And, PeopleAre
 from bot.domain.people.person import Learner

@@ -22,10 +22,10 @@ from bot.domain.reports import Scope
 from bot.domain.times import day_of, end_of, start_of
 from bot.services.campaign import manage
 from bot.services.campaign.push import DRAFT_VALID_FOR
-from bot.services.delivery.open_tasks import last_task_of
+from bot.services.delivery.due_tasks import last_task_of
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
-from bot.storage.delivery import reminders as delivery_reminders
+from bot.storage.delivery import reminders
 from bot.storage.people import leave, roster
 from bot.storage.reports import forecast
 from bot.storage.system import audit, switches
@@ -59,7 +59,7 @@ def open_campaigns(session: Session, catalog: Catalog, author: Author, now: date
         if campaign.state not in ("running", "done") or NUDGE_KEY in campaign.delivery:
             continue
         task = last_task_of(session, catalog.library.calendar, campaign.id, day_of(now))
-        if task is not None and (people := delivery_reminders.open_people(session, task, day_of(now))):
+        if task is not None and (people := reminders.open_people(session, task, day_of(now))):
             open_list.append(OpenCampaign(campaign, task, tuple(people)))
     return open_list
 
@@ -74,8 +74,8 @@ def preview(session: Session, catalog: Catalog, author: Author, about: int | Non
     title = "学时进度" if campaign is None else campaign.name
     if not recipients:
         raise Refusal(f"「{title}」没有需要催的人：{'按现在的进度都能达标' if campaign is None else '都完成了，或都在请假、借调'}。")
-    names = delivery_reminders.names_by_id(session, recipients)
-    reminded_today = delivery_reminders.reminded_since(session, recipients, start_of(day_of(now)))
+    names = reminders.names_by_id(session, recipients)
+    reminded_today = reminders.reminded_since(session, recipients, start_of(day_of(now)))
     return NudgeDraft(0, title, tuple(names[person_id][:2] for person_id in recipients), len(reminded_today))
 
 
@@ -106,7 +106,7 @@ def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, n
     if not recipients:
         raise Refusal("刚刚都完成了，没有要催的人。")
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
-    if delivery_reminders.queue_for_people(session, draft_id, now, recipients, now) is None:
+    if reminders.queue_for_people(session, draft_id, now, recipients, now) is None:
         raise Refusal(f"催学 {draft_id} 已经发过了。")
     audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(recipients)} 人")
     return len(recipients)
@@ -120,7 +120,7 @@ def _recipients(session: Session, catalog: Catalog, author: Author, about: int |
     task = last_task_of(session, catalog.library.calendar, about, today)
     if task is None:
         raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
-    return delivery_reminders.open_people(session, task, today)
+    return reminders.open_people(session, task, today)
 
 
 def author_scope(session: Session, author: Author) -> Scope:
@@ -152,7 +152,7 @@ def people_behind(session: Session, catalog: Catalog, scope: Scope, today: date)
 def set_deadline(session: Session, author: Author, campaign_id: int, typed: str, now: datetime) -> str:
     """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
     campaign = manage.require_campaign(session, author, campaign_id, hold=True)
-    if campaign.state == "stopped" or NUDGE_KEY in campaign.delivery or delivery_reminders.done_by(campaign.content) is None:
+    if campaign.state == "stopped" or NUDGE_KEY in campaign.delivery or reminders.done_by(campaign.content) is None:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
     rule = parse_deadline(typed, day_of(now))
     delivery: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.delivery.platform_limits import WECHAT_WINDOW, CalendarWindow, PlatformLimit, limits_of_channel
-from bot.storage.delivery import quota, recipients
+from bot.storage.delivery import quota, recipients, wechat_window
 from bot.storage.delivery.quota import QuotaAccount
 
 
@@ -48,7 +48,7 @@ def record_usage(session: Session, counts: Sequence[MessageUsage], now: datetime
                 account.spend(limit.key(usage.user), limit.window, usage.usage_of(limit), now)
                 touched[limit.key(usage.user)] = limit
         if usage.channel == "wechat" and usage.messages:
-            heard = quota.last_heard(session, usage.channel, usage.user)
+            heard = wechat_window.last_heard(session, usage.channel, usage.user)
             if heard is not None and now - heard < WECHAT_WINDOW:
                 quota.spend_since_heard(session, usage.user, heard, usage.messages)
     account.close()

@@ -26,11 +26,11 @@ from bot.domain.hours.policy import hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
 from bot.domain.times import chinese_day, day_of
 from bot.services.delivery import correction_messages
-from bot.services.delivery.open_tasks import last_task_of, open_tasks_by_person, tasks_with_deadline
+from bot.services.delivery.due_tasks import last_task_of, open_tasks_by_person, tasks_with_deadline
 from bot.services.hours import forecast
 from bot.services.library.catalog import Catalog
-from bot.services.study import mistakes
-from bot.storage.delivery import reminders as delivery_reminders
+from bot.services.study import streak as study_streak
+from bot.storage.delivery import reminders
 from bot.storage.hours import ledger
 from bot.storage.people import accounts
 
@@ -80,8 +80,7 @@ def _replies_for_target(session: Session, catalog: Catalog, target: str, people:
         person_id: [task for task in own_tasks if task.occurrence_id != asked_task.occurrence_id] for person_id, own_tasks in open_tasks.items()
     }
     return {
-        person_id: reminder_reply([asked_task, *others.get(person_id, [])])
-        for person_id in delivery_reminders.open_people(session, asked_task, today, people)
+        person_id: reminder_reply([asked_task, *others.get(person_id, [])]) for person_id in reminders.open_people(session, asked_task, today, people)
     }
 
 
@@ -100,7 +99,7 @@ def _hours_reminders(
     session: Session, catalog: Catalog, people: Collection[int], open_tasks: Mapping[int, Sequence[ReminderTask]], now: datetime
 ) -> dict[int, Reply]:
     replies: dict[int, Reply] = {}
-    for person_id, (name, _, tier) in delivery_reminders.names_by_id(session, people).items():
+    for person_id, (name, _, tier) in reminders.names_by_id(session, people).items():
         person_forecast = forecast.outlook_of(session, catalog, person_id, tier, now)
         if person_forecast is None or not person_forecast.outlook.will_miss:
             continue
@@ -120,7 +119,7 @@ def _weekly_digests(
 ) -> dict[int, Reply]:
     return {
         person_id: _weekly_digest(session, catalog, person_id, name, tier, open_tasks.get(person_id, ()), now)
-        for person_id, (name, _, tier) in delivery_reminders.names_by_id(session, people).items()
+        for person_id, (name, _, tier) in reminders.names_by_id(session, people).items()
         if accounts.get_preference(session, person_id).digest
     }
 
@@ -129,12 +128,12 @@ def _weekly_digest(session: Session, catalog: Catalog, person_id: int, name: str
     today, calendar = day_of(now), catalog.library.calendar
     first = today - timedelta(days=today.weekday() + 7)
     last = first + timedelta(days=6)
-    sets, seconds = delivery_reminders.week_totals(session, person_id, first, last)
+    sets, seconds = reminders.week_totals(session, person_id, first, last)
     workdays = calendar.workdays_between(first, last + timedelta(days=1)) if calendar.knows(first.year) and calendar.knows(last.year) else 0
     year_quotas = quotas(catalog.policy, today)
     total = total_hours(ledger.year_seconds(session, person_id, today.year), year_quotas.seconds_per_hour)
     required = year_quotas.need(tier)
-    streak = mistakes.streak_of(session, calendar, person_id, now)
+    streak = study_streak.streak_of(session, calendar, person_id, now)
     lines = [
         f"🗂 {name}，上周学法小结（{chinese_day(first)}—{chinese_day(last)}）",
         f"每日一练 {sets}{f'/{workdays}' if workdays else ''} 天，学时 +{hours_text(shown_hours(seconds, year_quotas.seconds_per_hour))}"
@@ -153,7 +152,7 @@ def _weekly_digest(session: Session, catalog: Catalog, person_id: int, name: str
 def overdue_tasks(session: Session, catalog: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:
     """What is late enough for others to be told, with those who have not done it."""
     late = [task for task in tasks_with_deadline(session, catalog.library.calendar, today) if task.offset >= LIAISON_OFFSET]
-    return [(task, delivery_reminders.open_people(session, task, today)) for task in late]
+    return [(task, reminders.open_people(session, task, today)) for task in late]
 
 
 def escalation_recipients(
@@ -161,8 +160,8 @@ def escalation_recipients(
 ) -> dict[int, list[tuple[ReminderTask, list[int]]]]:
     """Who is told of whom: liaisons of everybody in their campaigns, from the fifth day on heads of those in their unit."""
     by_recipient: dict[int, dict[int, tuple[ReminderTask, set[int]]]] = defaultdict(dict)
-    liaisons = delivery_reminders.liaisons(session)
-    heads = delivery_reminders.heads(session, {person_id for task, people in late if task.offset >= HEAD_OFFSET for person_id in people}, today)
+    liaisons = reminders.liaisons(session)
+    heads = reminders.heads(session, {person_id for task, people in late if task.offset >= HEAD_OFFSET for person_id in people}, today)
     for task, people in late:
         for person_id in people:
             recipients = [recipient for recipient in liaisons.get(task.campaign_id, ()) if recipient != person_id]
@@ -176,7 +175,7 @@ def escalation_recipients(
 def _escalations(session: Session, catalog: Catalog, people: Collection[int], today: date) -> dict[int, Reply]:
     late = escalation_recipients(session, overdue_tasks(session, catalog, today), today)
     late = {recipient: tasks for recipient, tasks in late.items() if recipient in people}
-    names = delivery_reminders.names_by_id(session, {recipient for tasks in late.values() for _, behind in tasks for recipient in behind})
+    names = reminders.names_by_id(session, {recipient for tasks in late.values() for _, behind in tasks for recipient in behind})
     replies: dict[int, Reply] = {}
     for recipient, tasks in late.items():
         lines = [f"📋 督办提醒：{len({person_id for _, behind in tasks for person_id in behind})} 人有学法任务过期未完成，请您过问。"]

@@ -24,6 +24,7 @@ from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
 from bot.storage.people import audience
+from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings
 
 FORM = FORMS["exam"]
@@ -117,7 +118,7 @@ def begin(session: Session, catalog: Catalog, person_id: int, exam_id: int, now:
     if not exams.is_published(session, exam_id):
         # The new row refers to the exam and has waited for whoever was ending it: theirs was first.
         raise Refusal(f"考试《{exam.name}》刚刚结束或取消，不能再进入。")
-    readings.set_focus(session, person_id, FORM.task, sitting_id, now)
+    study_current_task.set_focus(session, person_id, FORM.task, sitting_id, now)
     attempt = Attempt(sitting_id, exam.id, person_id, n, now, deadline, "open", None, None, None, None, round(paper.difficulty * 1000))
     return BegunAttempt(AttemptStatus(exam, attempt, len(items), 1, seconds_left(attempt, now), tuple(range(1, len(items) + 1))), False, put_down)
 

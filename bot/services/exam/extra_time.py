@@ -16,7 +16,7 @@ from bot.services.exam.manage import require_exam
 from bot.storage.exam import attempts, extra_time
 from bot.storage.exam.extra_time import ExtraTimeRequest
 from bot.storage.people import audience
-from bot.storage.study import readings, sittings
+from bot.storage.study import current_task, sittings
 from bot.storage.system import audit
 
 
@@ -85,8 +85,8 @@ def _reopen(session: Session, attempt: Attempt, deadline: datetime, now: datetim
     sitting = sittings.sitting(session, attempt.sitting_id)
     assert sitting is not None
     extra_time.reopen_attempt(session, attempt, deadline, open_places[0] if open_places else sitting.size, now)
-    if readings.focus(session, attempt.person_id) is None:
-        readings.set_focus(session, attempt.person_id, "exam", attempt.sitting_id, now)
+    if current_task.focus(session, attempt.person_id) is None:
+        current_task.set_focus(session, attempt.person_id, "exam", attempt.sitting_id, now)
 
 
 def _require_applicable(exam: Exam, attempt: Attempt, kind: str, now: datetime) -> None:

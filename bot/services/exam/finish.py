@@ -12,12 +12,13 @@ from sqlmodel import Session
 from bot.domain.exam.exam import CLOSE_DELAY, Attempt, Exam
 from bot.domain.grading.correction import sum_grades
 from bot.domain.times import day_of
-from bot.services.hours import credit as hours_credit
+from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.services.study import mistakes
 from bot.storage import campaign
-from bot.storage.exam import attempts, exams
-from bot.storage.study import grades, readings, sittings
+from bot.storage.exam import attempts as exam_attempts
+from bot.storage.exam import exams as exam_exams
+from bot.storage.study import current_task, grades, sittings
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +49,11 @@ class CloseSummary:
 def close_attempt(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, by: str, now: datetime) -> bool:
     """Close an attempt with what was saved; True for the one call that did. The clock closes nothing that was given more time meanwhile."""
     until = attempt.deadline if by == "clock" else None
-    if not attempts.close(session, attempt.sitting_id, by, now, until=until):
+    if not exam_attempts.close(session, attempt.sitting_id, by, now, until=until):
         return False
     sittings.close_sitting(session, attempt.sitting_id, "done", now)
-    if readings.focus(session, attempt.person_id) == ("exam", attempt.sitting_id):
-        readings.drop_focus(session, attempt.person_id)
+    if current_task.focus(session, attempt.person_id) == ("exam", attempt.sitting_id):
+        current_task.drop_focus(session, attempt.person_id)
     closed = update_result(session, catalog, exam, attempt.sitting_id, now)
     for hook in ON_CLOSED:
         hook(session, catalog, exam, closed, now)
@@ -66,24 +67,24 @@ def update_result(session: Session, catalog: Catalog, exam: Exam, sitting_id: in
 
     A make-up counts no more than its cap; whether it was passed goes by what was earned. `passed` stays unknown while a short answer waits.
     """
-    attempt = attempts.get(session, sitting_id, hold=True)
+    attempt = exam_attempts.get(session, sitting_id, hold=True)
     assert attempt is not None
     item_grades = grades.grades_of_sitting(session, sitting_id)
     earned = sum_grades(grade.place for grade in item_grades).scaled(exam.total)
     passed = None if any(grade.waits for grade in item_grades) else earned >= exam.pass_line
     score = earned if exam.cap is None else min(earned, exam.cap)
-    attempts.set_result(session, sitting_id, score, passed)
+    exam_attempts.set_result(session, sitting_id, score, passed)
     attempt = replace(attempt, score=score, passed=passed)
     credit_pass(session, catalog, exam, attempt, now)
     return attempt
 
 
-def credit_pass(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> hours_credit.EarnedCredit | None:
+def credit_pass(session: Session, catalog: Catalog, exam: Exam, attempt: Attempt, now: datetime) -> credit.EarnedCredit | None:
     """The hours of a pass (bot/docs/rules.md D4), once an exam; not before the result may be told, for the hours would tell it."""
     if not attempt.passed or not exam.tells_score or attempt.closed_at is None:
         return None
     day = day_of(min(attempt.closed_at, attempt.deadline))
-    return hours_credit.earn_exam(session, catalog.policy, attempt.person_id, exam.root, day, now, makeup=exam.makeup_of is not None)
+    return credit.earn_exam(session, catalog.policy, attempt.person_id, exam.root, day, now, makeup=exam.makeup_of is not None)
 
 
 def close_due(session: Session, catalog: Catalog, now: datetime) -> CloseSummary:
@@ -93,24 +94,26 @@ def close_due(session: Session, catalog: Catalog, now: datetime) -> CloseSummary
     turn, so that the message is written first.
     """
     overdue = [
-        (attempt, seconds) for attempt, seconds in attempts.overdue(session, now - CLOSE_DELAY, BATCH_SIZE) if _is_grace_over(attempt, seconds, now)
+        (attempt, seconds)
+        for attempt, seconds in exam_attempts.overdue(session, now - CLOSE_DELAY, BATCH_SIZE)
+        if _is_grace_over(attempt, seconds, now)
     ]
-    locked_people = attempts.lock_people(session, {attempt.person_id for attempt, _ in overdue}) if overdue else set()
+    locked_people = exam_attempts.lock_people(session, {attempt.person_id for attempt, _ in overdue}) if overdue else set()
     exams_by_id: dict[int, Exam] = {}
     closed = 0
     for attempt, _ in overdue:
-        exam = exams_by_id.get(attempt.exam_id) or exams.get(session, attempt.exam_id)
+        exam = exams_by_id.get(attempt.exam_id) or exam_exams.get(session, attempt.exam_id)
         if exam is not None and attempt.person_id in locked_people:
             exams_by_id[exam.id] = exam
             closed += close_attempt(session, catalog, exam, attempt, "clock", now)
-    closed_exams = sum(_close_exam(session, exam_id, now) for exam_id in exams.list_ended(session, now - CLOSE_DELAY))
+    closed_exams = sum(_close_exam(session, exam_id, now) for exam_id in exam_exams.list_ended(session, now - CLOSE_DELAY))
     return CloseSummary(closed, closed_exams, _announce_results(session, catalog, now))
 
 
 def _close_exam(session: Session, exam_id: int, now: datetime) -> bool:
     """Close an exam and stop its reminders; False when another call was first."""
-    exam = exams.get(session, exam_id)
-    if exam is None or not exams.close(session, exam_id, now):
+    exam = exam_exams.get(session, exam_id)
+    if exam is None or not exam_exams.close(session, exam_id, now):
         return False
     if exam.campaign_id is not None:
         for state in ("running", "done"):
@@ -126,11 +129,11 @@ def _announce_results(session: Session, catalog: Catalog, now: datetime) -> int:
     """Do what follows once results and keys may be told: hours, the notebook of mistakes, `ON_ANNOUNCED`. How many attempts."""
     announced = 0
     exams_by_id: dict[int, Exam] = {}
-    waiting = attempts.unannounced(session, BATCH_SIZE)
-    locked_people = attempts.lock_people(session, {attempt.person_id for attempt in waiting}) if waiting else set()
+    waiting = exam_attempts.unannounced(session, BATCH_SIZE)
+    locked_people = exam_attempts.lock_people(session, {attempt.person_id for attempt in waiting}) if waiting else set()
     for attempt in waiting:
-        exam = exams_by_id.get(attempt.exam_id) or exams.get(session, attempt.exam_id)
-        if exam is None or attempt.person_id not in locked_people or not attempts.mark_announced(session, attempt.sitting_id, now):
+        exam = exams_by_id.get(attempt.exam_id) or exam_exams.get(session, attempt.exam_id)
+        if exam is None or attempt.person_id not in locked_people or not exam_attempts.mark_announced(session, attempt.sitting_id, now):
             continue
         exams_by_id[exam.id] = exam
         credit_pass(session, catalog, exam, attempt, now)

@@ -11,7 +11,7 @@ from sqlmodel import Session
 from bot.domain.message import Option, Refusal
 from bot.domain.study.sitting import FORMS, HOLDING_CLAIM, TaskClaim
 from bot.services.library.catalog import Catalog
-from bot.storage.study import readings, sittings
+from bot.storage.study import current_task, readings, sittings
 
 PAGE_LEFT = "中途离开，这一页没有读完，不计；回来后重新计时"
 
@@ -63,7 +63,7 @@ def sitting_name(session: Session, catalog: Catalog, facts: OpenSittingFacts) ->
 
 def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingTask]:
     """What waits, in the order of its claim, of one claim the newest first; what is in hand is not among it."""
-    focus = readings.focus(session, person_id)
+    focus = current_task.focus(session, person_id)
     tasks = [known for source in WAITING_SOURCES if (known := source(session, person_id)) is not None]
     for row in readings.open_sittings(session, person_id):
         facts = OpenSittingFacts(*row)
@@ -84,16 +84,16 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
     `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
     has said that they leave.
     """
-    focus = readings.focus(session, person_id)
+    focus = current_task.focus(session, person_id)
     if focus is None:
         return ""
     task, row_id = focus
     if task == "reading":
-        readings.drop_focus(session, person_id)
+        current_task.drop_focus(session, person_id)
         return _pause_reading(session, catalog, row_id, now)
     sitting = sittings.sitting(session, row_id)
     if sitting is None or sitting.state != "open":
-        readings.drop_focus(session, person_id)
+        current_task.drop_focus(session, person_id)
         return ""
     form = FORMS[sitting.kind]
     name = sitting_name(session, catalog, OpenSittingFacts(row_id, sitting.kind, sitting.scope, sitting.size, 0))
@@ -101,7 +101,7 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
         raise Refusal(
             f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
         )
-    readings.drop_focus(session, person_id)
+    current_task.drop_focus(session, person_id)
     if not form.resumable:
         sittings.close_sitting(session, row_id, "left", now)
         return ""
@@ -110,10 +110,10 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
 
 def take_up(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:
     """Take something in hand; the name of what had to be paused for it, nothing when hands were free or it was in hand already."""
-    if readings.focus(session, person_id) == (task, ref):
+    if current_task.focus(session, person_id) == (task, ref):
         return ""
     paused = pause(session, catalog, person_id, now, claim)
-    readings.set_focus(session, person_id, task, ref, now)
+    current_task.set_focus(session, person_id, task, ref, now)
     return paused
 
 

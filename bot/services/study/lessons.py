@@ -17,6 +17,7 @@ from bot.services.hours import credit as hours_credit
 from bot.services.hours.credit import EarnedCredit
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task, quiz
+from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings, sittings
 from bot.storage.study.readings import OpenReading, PageRead
 
@@ -77,7 +78,7 @@ def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, no
         return _resume_reading(session, catalog, person_id, _require_open_reading(session, reading_ref), lesson, now)
     paused = current_task.pause(session, catalog, person_id, now, TaskClaim.STUDY)
     reading_id = readings.open_reading(session, person_id, lesson.id, lesson.digest, now)
-    readings.set_focus(session, person_id, "reading", reading_id, now)
+    study_current_task.set_focus(session, person_id, "reading", reading_id, now)
     readings.send_page(session, reading_id, 1, now)
     return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, 1, "open"), lesson, 1, paused=paused)
 
@@ -117,8 +118,8 @@ def _close_withdrawn(session: Session, catalog: Catalog, reading: OpenReading, n
     seconds = sum(page.credited for page in readings.pages_read(session, reading.id))
     hours_credit.refuse_lesson(session, catalog.policy, reading.person_id, reading.lesson, seconds, WITHDRAWN, day_of(now), now)
     readings.close_reading(session, reading.id, "left", now)
-    if readings.focus(session, reading.person_id) == ("reading", reading.id):
-        readings.drop_focus(session, reading.person_id)
+    if study_current_task.focus(session, reading.person_id) == ("reading", reading.id):
+        study_current_task.drop_focus(session, reading.person_id)
 
 
 def _resume_reading(session: Session, catalog: Catalog, person_id: int, reading: OpenReading, lesson: Lesson, now: datetime) -> SentPage:
@@ -181,8 +182,8 @@ def finish(session: Session, catalog: Catalog, person_id: int, reading_id: int, 
         _close_withdrawn(session, catalog, reading, now)
         return None
     readings.close_reading(session, reading_id, "done", now)
-    if readings.focus(session, person_id) == ("reading", reading_id):
-        readings.drop_focus(session, person_id)
+    if study_current_task.focus(session, person_id) == ("reading", reading_id):
+        study_current_task.drop_focus(session, person_id)
     pages = readings.pages_read(session, reading_id)
     seconds = sum(page.credited for page in pages)
     earned = hours_credit.earn_lesson(session, catalog.policy, person_id, lesson.id, lesson.law, seconds, day_of(now), now)

@@ -1,40 +1,19 @@
-"""The notebook of mistakes: how an answer changes it, which reviews it asks today, what to expect on the day that counts; and streaks.
-
-A streak is read when a daily set is finished and when somebody asks for their hours, never on any other answer.
-"""
+"""The notebook of mistakes: how an answer changes it, which reviews it asks today, what to expect on the day that counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlmodel import Session
 
-from bot.domain.calendar import Calendar
 from bot.domain.library.question import Grade, Question
-from bot.domain.study import streak
-from bot.domain.study.review_goal import RecallForecast, ReviewGoal, best_reviews
-from bot.domain.study.review_goal import forecast_recall as review_goal_prospect
+from bot.domain.study.review_goal import RecallForecast, ReviewGoal, best_reviews, forecast_recall
 from bot.domain.study.spaced_repetition import AGAIN, DAILY_REVIEWS, HARD, Mistake, Rating, due_by, due_soon, grade_answer, update_mistake
-from bot.domain.study.streak import Streak
 from bot.domain.times import day_of, end_of, start_of
-from bot.storage.people import leave
 from bot.storage.study import mistakes
 from bot.storage.study.mistakes import ReviewSettings
-from bot.storage.study.sittings import finished_daily_sets
-
-MAX_STREAK_SPAN = timedelta(days=550)
-"""How far back a streak is counted: about a year and a half of working days."""
-
-
-def streak_of(session: Session, calendar: Calendar, person_id: int, now: datetime) -> Streak:
-    """The streak of a person at a moment."""
-    sets = finished_daily_sets(session, person_id, day_of(now) - MAX_STREAK_SPAN)
-    if not sets:
-        return Streak()
-    return streak.count_streak(streak.finished_days(sets), now, calendar, leave.absences_of(session, person_id))
-
 
 ExamDay = Callable[[Session, int, date], ReviewGoal | None]
 EXAM_DAYS: list[ExamDay] = []
@@ -146,7 +125,7 @@ def notebook_standing(session: Session, person_id: int, notebook: list[Mistake],
         allowed=daily_review_limit(mistakes.review_settings(session, person_id), aim),
         next_due=None if later is None else day_of(later),
         goal=aim,
-        forecast=review_goal_prospect([entry.card for entry in notebook], aim, now) if aim is not None and notebook and whole else None,
+        forecast=forecast_recall([entry.card for entry in notebook], aim, now) if aim is not None and notebook and whole else None,
     )
 
 

@@ -25,6 +25,7 @@ from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task, mistakes
 from bot.services.study.mistakes import NotebookMove, NotebookStanding
+from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings, sittings
 from bot.storage.study.sittings import OpenSitting, Score, SittingItem
 from bot.storage.tables.columns import stamp
@@ -130,7 +131,7 @@ def open_set(
     paused = current_task.pause(session, catalog, person_id, now, form.claim)
     key_visibility.require_not_at_exam(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
-    readings.set_focus(session, person_id, form.task, sitting_id, now)
+    study_current_task.set_focus(session, person_id, form.task, sitting_id, now)
     return replace(current_question(session, catalog, sitting_id), paused=paused)
 
 
@@ -272,7 +273,7 @@ def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuest
     next_question = None
     if next_item is None:
         sittings.close_sitting(session, sitting.id, "done", now)
-        readings.drop_focus(session, person_id)
+        study_current_task.drop_focus(session, person_id)
         score = sittings.score(session, sitting.id)
     else:
         sittings.set_next_item(session, sitting.id, next_item.n)
@@ -287,5 +288,5 @@ def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> 
     if next_item is None or next_item.n == asked.item.n:
         return None
     sittings.set_next_item(session, sitting_id, next_item.n)
-    readings.set_focus(session, asked.sitting.person_id, FORMS[asked.sitting.kind].task, sitting_id, now)
+    study_current_task.set_focus(session, asked.sitting.person_id, FORMS[asked.sitting.kind].task, sitting_id, now)
     return AskedQuestion(asked.sitting, next_item, catalog.question(session, next_item.version_id))

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from sqlmodel import Session
 
-from bot.domain.contest.scoring import ContestResult
+from bot.domain.contest.leaderboard import ContestResult
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.contest.leaderboard import RankedPlayer
-from bot.domain.contest.scoring import ContestResult, FinishedSet, ScoredAnswer
+from bot.domain.contest.leaderboard import ContestResult, FinishedSet, RankedPlayer, ScoredAnswer
 from bot.storage.db.query import Statement
 from bot.storage.study import grades
 from bot.storage.tables.columns import moment, stamp

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.hours.hash_chain import rule_text, source_text
+from bot.domain.hours.entry_hash import rule_text, source_text
 from bot.storage.db.query import Statement, stream
 from bot.storage.delivery import outcomes
 from bot.storage.study.grades import IS_NEWEST_REMARK

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.hours.hash_chain import rule_text
+from bot.domain.hours.entry_hash import rule_text
 from bot.domain.hours.policy import CATEGORY_LABELS, SOURCE_LABELS, YearQuotas, hours_text, shown_hours, total_hours
 from bot.domain.message import Refusal
 from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table

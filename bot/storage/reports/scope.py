@@ -14,7 +14,7 @@ from bot.domain.hours.policy import YearQuotas, quotas
 from bot.domain.message import Refusal
 from bot.domain.reports import Part, ReportQuery, Scope, Table
 from bot.storage.db.query import Statement
-from bot.storage.hours import hash_chain
+from bot.storage.hours import seals
 from bot.storage.tables.columns import stamp
 
 ReportFunction = Callable[[Session, Scope, ReportQuery], Table]
@@ -76,7 +76,7 @@ def make_table(
 ) -> Table:
     """A report with what is printed on all of them: day, year, rules, head of the seal."""
     rules = "、".join(ask.policy.at(line, ask.last).name for line in ("D1", "D11"))
-    return Table(name, title, parts, ask.as_of, ask.year, rules, hash_chain.head(session), tuple(notes), tuple(terms))
+    return Table(name, title, parts, ask.as_of, ask.year, rules, seals.head(session), tuple(notes), tuple(terms))
 
 
 # ── Scope ──

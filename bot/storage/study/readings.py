@@ -1,4 +1,4 @@
-"""What a person has open, as rows: the task in hand (focus), the readings with their pages, and the open sittings."""
+"""The lessons a person reads, with their pages, and what waits to be taken up again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from sqlmodel import Session
 from bot.storage.db.query import Statement
 from bot.storage.tables.columns import moment, stamp
 
-_FOCUS = Statement("SELECT kind, ref FROM focus WHERE person_id = :person_id")
-_SET_FOCUS = Statement(
-    """INSERT INTO focus (person_id, kind, ref, since) VALUES (:person_id, :kind, :ref, :since)
-       ON CONFLICT (person_id) DO UPDATE SET kind = excluded.kind, ref = excluded.ref, since = excluded.since"""
-)
-_DROP_FOCUS = Statement("DELETE FROM focus WHERE person_id = :person_id")
 _READING = Statement("SELECT id, person_id, lesson, digest, page, state FROM reading WHERE id = :id")
 _OPEN_READINGS = Statement("SELECT id, lesson FROM reading WHERE person_id = :person_id AND state IN ('open', 'asking') ORDER BY opened_at DESC")
 _OPEN_SITTINGS = Statement(
@@ -75,20 +69,6 @@ class PageRead:
     seen: int
     credited: int
     reason: str
-
-
-def focus(session: Session, person_id: int) -> tuple[str, int] | None:
-    """The task in hand: (its kind as bot/domain/study/sitting.py has it, the row's id), or None."""
-    row = _FOCUS.one(session, person_id=person_id)
-    return None if row is None else (row[0], row[1])
-
-
-def set_focus(session: Session, person_id: int, kind: str, ref: int, at: datetime) -> None:
-    _SET_FOCUS.run(session, person_id=person_id, kind=kind, ref=ref, since=stamp(at))
-
-
-def drop_focus(session: Session, person_id: int) -> None:
-    _DROP_FOCUS.run(session, person_id=person_id)
 
 
 def reading(session: Session, reading_id: int) -> OpenReading | None:

@@ -1,4 +1,8 @@
-"""The inbox: each received message with its reply, so that a repeated message has one effect (bot/docs/rules.md#one-message-one-effect)."""
+"""The inbox: each received message with its reply, so that a repeated message has one effect (bot/docs/rules.md#one-message-one-effect).
+
+`bot/dispatch.py` asks it for every message and remembers refused ones itself; who answers which copy of a callback is decided in
+`bot/channels/callback.py`, and for DingTalk in `bot/channels/dingtalk/answering.py`.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.hours.hash_chain import SealedEntry, rule_text, source_text
+from bot.domain.hours.entry_hash import SealedEntry, rule_text, source_text
 from bot.domain.reports import ChainHead
 from bot.storage.db.query import Statement, stream
 from bot.storage.tables.columns import moment, stamp

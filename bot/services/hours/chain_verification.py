@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.hours import hash_chain
-from bot.domain.hours.hash_chain import GENESIS, SealedEntry
+from bot.domain.hours import entry_hash
+from bot.domain.hours.entry_hash import GENESIS, SealedEntry
 from bot.domain.message import Refusal
 from bot.domain.reports import ChainHead
-from bot.storage.hours import hash_chain as hours_hash_chain
-from bot.storage.hours.hash_chain import SealedLine
+from bot.storage.hours import seals
+from bot.storage.hours.seals import SealedLine
 from bot.storage.tables.columns import moment
 
 BATCH_SIZE = 5_000
@@ -46,25 +46,25 @@ class ChainCheck:
 
 def seal_entries(session: Session, now: datetime, algorithm: str = "sha256", top: int = BATCH_SIZE) -> int:
     """Give the next unsealed entries their place, oldest first; returns how many there were. One call, one transaction, one sealer at a time."""
-    if not hash_chain.is_available(algorithm):
+    if not entry_hash.is_available(algorithm):
         raise Refusal(
-            f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(name for name in hash_chain.ALGORITHMS if hash_chain.is_available(name))}"
+            f"这台机器不能用算法 {algorithm[:20]}，可用的有：{'、'.join(name for name in entry_hash.ALGORITHMS if entry_hash.is_available(name))}"
         )
-    hours_hash_chain.lock(session)
-    head, salt = hours_hash_chain.head(session), hours_hash_chain.salt(session)
+    seals.lock(session)
+    head, salt = seals.head(session), seals.salt(session)
     seq, previous = (head.seq, head.hash) if head else (0, GENESIS)
-    entries = hours_hash_chain.next_unsealed(session, top)
+    entries = seals.next_unsealed(session, top)
     for entry in entries:
         salt = salt or entry.salt
         seq += 1
-        previous = hash_chain.chain_hash(entry, seq, previous, salt, algorithm)
-        hours_hash_chain.add_seal(session, seq, entry.id, algorithm, previous, now)
+        previous = entry_hash.chain_hash(entry, seq, previous, salt, algorithm)
+        seals.add_seal(session, seq, entry.id, algorithm, previous, now)
     return len(entries)
 
 
 def head(session: Session) -> ChainHead | None:
     """The end of the chain, to be printed and kept elsewhere; None before anything is sealed."""
-    return hours_hash_chain.head(session)
+    return seals.head(session)
 
 
 def verify(session: Session, known_head: str = "") -> ChainCheck:
@@ -99,7 +99,7 @@ class _ChainWalk:
         if entry is None:
             return ChainFault("missing", expected, place.entry_id, f"第 {expected} 号（流水 #{place.entry_id}）缺失：流水已被删除。")
         salt = self.salt or entry.salt
-        if not hash_chain.is_available(place.algorithm) or hash_chain.chain_hash(entry, expected, self.previous, salt, place.algorithm) != place.hash:
+        if not entry_hash.is_available(place.algorithm) or entry_hash.chain_hash(entry, expected, self.previous, salt, place.algorithm) != place.hash:
             return ChainFault("changed", expected, entry.id, f"第 {expected} 号（流水 #{entry.id}）被改动：内容与封存时不符。")
         if self.sealed_at is not None and place.sealed_at > self.sealed_at:
             self.previous_sealed_at = self.sealed_at
@@ -111,11 +111,11 @@ class _ChainWalk:
 
 def _walk_chain(session: Session, known_head: str) -> ChainCheck:
     walk, head_seen, last = _ChainWalk(), False, None
-    for place in hours_hash_chain.chain(session):
+    for place in seals.chain(session):
         fault = walk.step(place)
         if fault is not None:
             if fault.kind == "changed":
-                fault = _find_moved(hours_hash_chain.chain(session), place, walk) or fault
+                fault = _find_moved(seals.chain(session), place, walk) or fault
             return ChainCheck(walk.sealed, last, 0, fault)
         last = ChainHead(place.seq, place.hash, place.algorithm)
         if known_head and place.hash.startswith(known_head):
@@ -145,10 +145,10 @@ def _find_moved(chain: Iterable[SealedLine], bad: SealedLine, walk: _ChainWalk) 
 
 def _fits(entry: SealedEntry, seq: int, previous: set[str], hashes: set[str], walk: _ChainWalk, place: SealedLine) -> bool:
     """True when the entry, put in a place, gives one of the hashes; the salt of a chain whose first link is broken may be any of the two at hand."""
-    if not hash_chain.is_available(place.algorithm):
+    if not entry_hash.is_available(place.algorithm):
         return False
     salts = {walk.salt} if walk.salt else {entry.salt, place.entry.salt if place.entry else entry.salt}
-    return any(hash_chain.chain_hash(entry, seq, candidate, salt, place.algorithm) in hashes for candidate in previous for salt in salts)
+    return any(entry_hash.chain_hash(entry, seq, candidate, salt, place.algorithm) in hashes for candidate in previous for salt in salts)
 
 
 def _inserted_fault(entry: SealedEntry, seq: int | None, sealed_at: datetime) -> ChainFault:
@@ -159,13 +159,13 @@ def _inserted_fault(entry: SealedEntry, seq: int | None, sealed_at: datetime) ->
 def _check_unsealed(session: Session, check: ChainCheck) -> ChainCheck:
     """What has no place: waiting for the next sealing, or slipped in behind the last."""
     loose, fault, last = 0, None, None
-    sealed_at = hours_hash_chain.sealed_at(session)
-    for entry in hours_hash_chain.unsealed_entries(session):
+    sealed_at = seals.sealed_at(session)
+    for entry in seals.unsealed_entries(session):
         loose += 1
         last = entry
         if fault is None and sealed_at is not None and moment(entry.recorded_at) < sealed_at - MAX_COMMIT_DELAY:
             fault = _inserted_fault(entry, None, sealed_at)
-    if fault is None and (unequal := hours_hash_chain.first_unequal_total(session)) is not None:
+    if fault is None and (unequal := seals.first_unequal_total(session)) is not None:
         staff_no, year, category, entries, total = unequal
         which = f"末笔未封存流水 #{last.id}；" if last is not None else ""
         sentence = (

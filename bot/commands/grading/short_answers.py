@@ -1,0 +1,39 @@
+"""Command 阅卷: an administrator grades the short answers that wait for a person."""
+
+from __future__ import annotations
+
+from bot.commands.router import Context, command
+from bot.commands.study import messages
+from bot.domain.message import Refusal, Reply
+from bot.domain.people.person import RoleName
+from bot.services.grading import short_answers
+from bot.services.library import key_visibility
+from bot.storage.grading import short_answers as grading_short_answers
+
+
+@command("阅卷", "批阅", role=RoleName.ADMIN, argument="<编号 对|半|错>")
+def grade(ctx: Context, text: str) -> Reply:
+    """确认简答题的暂定得分：“阅卷”看列表，“阅卷 12 对”确认。"""
+    if not text:
+        key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
+        return _ungraded_list(ctx)
+    number, _, word = text.partition(" ")
+    earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
+    if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
+        raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
+    answer_id = int(number.lstrip("#"))
+    short_answers.confirm(
+        ctx.session, ctx.catalog, answer_id, earned, word.strip(), (ctx.me.id, ctx.me.staff_no), ctx.incoming.sender.channel, ctx.now
+    )
+    return Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
+
+
+def _ungraded_list(ctx: Context) -> Reply:
+    rows = grading_short_answers.list_ungraded(ctx.session, ctx.me.id, ctx.today)
+    if not rows:
+        return Reply("没有待确认的简答题。")
+    lines = ["待确认的简答题（回复“阅卷 编号 对/半/错”）："]
+    for number, name, staff_no, version_id, text, earned in rows:
+        question = ctx.catalog.question(ctx.session, version_id)
+        lines += [f"\n{number}. {name}（{staff_no}），机器暂定 {earned / 10:g} 分", question.stem, f"作答：{text}", f"要点：\n{question.show_key()}"]
+    return Reply("\n".join(lines))
