@@ -49,5 +49,5 @@ def check_echo(text: str) -> str:
 
 
 def text_reply(user: str, sender: str, created: int, text: str) -> str:
-    """A passive text reply; `made` in Unix seconds."""
+    """A passive text reply; `created` in Unix seconds."""
     return _TEXT.format(cdata(user), cdata(sender), created, cdata(text))

@@ -9,7 +9,7 @@ from bot.services import links
 
 
 def link_lines(ctx: Context, purpose: str, ref: str = "") -> str:
-    """A one-time link to a page, for the sender alone, with what has to be known about it. Raises `Refusal` as `links.offer` does, and in a group.
+    """A one-time link to a page, for the sender alone, with what has to be known about it. Raises `Refusal` as `create_link` does, and in a group.
 
     Whoever opens a link is taken for the one it was made for, so nobody else may read it.
     """

@@ -34,7 +34,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ChannelQuota:
-    """What a channel is handed (channels/base.py, `Spending`)."""
+    """What a channel is handed (bot/channels/base.py, `Spending`)."""
 
     meter: QuotaMeter
     channel: str

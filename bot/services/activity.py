@@ -89,7 +89,7 @@ class DutyImportPlan:
 
 
 def compare_list(session: Session, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
-    """What the list would change; writes nothing. Raises `BadRows` for units and liaisons that nobody knows."""
+    """What the list would change; writes nothing. Raises `BadDutyRows` for units and liaisons that nobody knows."""
     stored = {(duty.law, duty.unit, duty.form): duty for duty in activity.duties_of_year(session, year)}
     faults: list[RowFault] = []
     changes: list[DutyChange] = []
@@ -288,7 +288,7 @@ class BadDutyRows(Refusal):
 
 
 def read_duty_list(path: Path, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
-    """The rows of a file and what a reader ought to know. Raises `Refusal`, and `BadRows` when single cells are wrong."""
+    """The rows of a file and what a reader ought to know. Raises `Refusal`, and `BadDutyRows` when single cells are wrong."""
     sheet = read_sheet(path)
     lines, notes = parse_duty_list(sheet, year, library, new_forms)
     return lines, (*sheet.notes, *notes)

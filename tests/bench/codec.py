@@ -1,8 +1,8 @@
 """How long one sealed message takes us, verify to encrypt, and how long it takes wechatpy: `python -m tests.bench.codec`.
 
-Ours is the channel's own path: `WeCom.open` (query and body to an Incoming), `WeCom.passive` (the reply's words and card), `Codec.reply`. wechatpy's
-is the one its documentation shows: decrypt_message, parse_message, create_reply, render, encrypt_message. Both run in turns, so that a busy machine
-slows both; microseconds are of CPU and the medians of the rounds, the ratio is the median of the rounds' ratios.
+Ours is the channel's own path: `WeComChannel.open` (query and body to a message), `WeComChannel.passive` (the reply's words and card),
+`EnvelopeCodec.reply`. wechatpy's is the one its documentation shows: decrypt_message, parse_message, create_reply, render, encrypt_message. Both run
+in turns, so that a busy machine slows both; microseconds are of CPU and the medians of the rounds, the ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 See bot/docs/rules.md S11.
 
-The bot's side is the product's own code (domain/memory); the learner's is simulated, and knows nothing of it. Two learners, since a learner who
+The bot's side is the product's own code (bot/domain/study); the learner's is simulated, and knows nothing of it. Two learners, since a learner who
 forgets exactly as the scheduler believes would prove nothing:
 
 - "other numbers": each person forgets as FSRS describes, but with weights of their own (each default weight times a lognormal factor, sigma 0.35,

@@ -171,7 +171,7 @@ async def test_everything_forged_stale_or_malformed_gets_the_same_refusal_and_le
                 body = gzip.compress(good) if name == "packed" else good
                 answers.add(await post(loopback, ROBOT, headers, body))
                 answers.add(await post(loopback, CARD, {RENAMED.get(key, key): value for key, value in headers.items()}, good_tap))
-            # Each door has a formula of its own.
+            # Each way in has a formula of its own.
             answers.add(await post(loopback, ROBOT, {**signed(), "sign": card_sign(STAMP, SECRET)}, good))
             answers.add(await post(loopback, CARD, {**card_signed(), "x-ddpaas-signature": robot_sign(STAMP, SECRET)}, good_tap))
             for _, body in BODIES:

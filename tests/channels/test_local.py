@@ -29,7 +29,7 @@ QUESTION = Reply("已记录。", QuestionCard("s:1:1", "第1/5题", "选哪个�
 
 @dataclass
 class Hall:
-    """A hall that remembers what it heard, and can be told to be slow."""
+    """A dispatcher that remembers what it heard, and can be told to be slow."""
 
     heard: list[Incoming] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)

@@ -35,7 +35,7 @@ CHANNELS = ("local", "wecom")
 
 @pytest.fixture
 async def replicas(dispatcher: Dispatcher) -> AsyncIterator[list[Dispatcher]]:
-    """Two halls over one database: with a desk each on PostgreSQL; SQLite serves one process, where the second hall is that after a restart."""
+    """Two dispatchers over one database: with a `Database` each on PostgreSQL; SQLite serves one process, the second is that after a restart."""
     if is_sqlite(dispatcher.database.engine):
         yield [dispatcher, Dispatcher(dispatcher.database, dispatcher.catalog, rng=random.Random(2))]
         return

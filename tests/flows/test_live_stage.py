@@ -38,7 +38,7 @@ def scores(room: Room) -> dict[str, int]:
 
 
 def ticks(room: Room, seconds: float = 1) -> bool:
-    """What the herald does by itself some time later."""
+    """What the live broadcaster does by itself some time later."""
     room.clock.pass_(seconds)
     return room.dispatcher.database.write_now(lambda session: live_clock.run_due(session, room.id, room.clock.now))
 

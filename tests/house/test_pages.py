@@ -70,9 +70,7 @@ def test_every_page_that_something_refers_to_is_in_the_repository() -> None:
 def test_every_file_of_the_code_that_a_comment_or_a_page_names_is_there() -> None:
     missing = []
     for path in files():
-        for found in re.finditer(
-            r"(?<![\w/.-])((?:bot|tests|deploy|content)/[\w/.-]+\.(?:py|yaml|toml|js|css|html|typ|txt))\b", path.read_text(encoding="utf-8")
-        ):
+        for found in NAMED_FILE.finditer(path.read_text(encoding="utf-8")):
             if not (ROOT / found[1]).is_file() and not found[1].startswith("content/calendar/"):
                 missing.append(f"{path.relative_to(ROOT)}: {found[1]}")
     assert missing == []

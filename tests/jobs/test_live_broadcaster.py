@@ -1,4 +1,4 @@
-"""The herald: closes what has run out, calls every phone once however many replicas there are, and keeps to the budgets."""
+"""The live broadcaster: closes what has run out, calls every phone once however many replicas there are, and keeps to the budgets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Mouth:
         return sorted(one.to.user for one in self.said if one.reply.card is not None and one.reply.card.task.endswith(f".{n}"))
 
 
-def herald(room: Room, mouth: Mouth, holder: str = "one", limits: tuple[PlatformLimit, ...] = LIMITS) -> LiveBroadcaster:
+def broadcaster(room: Room, mouth: Mouth, holder: str = "one", limits: tuple[PlatformLimit, ...] = LIMITS) -> LiveBroadcaster:
     dispatcher = room.dispatcher
     return LiveBroadcaster(dispatcher.database, dispatcher.catalog, [mouth], clock=room.clock, holder=holder, note=lambda *_: None, limits=limits)
 
@@ -65,14 +65,14 @@ def calls(room: Room) -> list[tuple[int, str, int, int, int]]:
 
 async def test_two_replicas_call_every_phone_once(dispatcher: Dispatcher, clock: Clock) -> None:
     room = await in_the_room(dispatcher, clock)
-    assert await herald(room, Mouth()).look(), "a room that is open is watched"
+    assert await broadcaster(room, Mouth()).look(), "a room that is open is watched"
     await room.host.say("主持 下一题")
     mouths = Mouth(), Mouth()
-    await look(herald(room, mouths[0], "one"), herald(room, mouths[1], "two"))
+    await look(broadcaster(room, mouths[0], "one"), broadcaster(room, mouths[1], "two"))
     assert sorted(mouths[0].cards(1) + mouths[1].cards(1)) == ["2001", "2002", "2003"]
     assert calls(room) == [(1, "ask", 3, 3, 0)]
     again = Mouth()
-    await look(herald(room, again, "three"))
+    await look(broadcaster(room, again, "three"))
     assert again.said == []
 
 
@@ -82,7 +82,7 @@ async def test_a_question_closes_by_itself_and_everybody_is_told_the_answer(disp
     assert (await room.players[0].say(room.question(1).key)).startswith("已记录")
     clock.pass_(31)
     mouth = Mouth()
-    await look(herald(room, mouth))
+    await look(broadcaster(room, mouth))
     assert room.stage().course.phase == "closed"
     assert {one.reply.text.splitlines()[0][:8] for one in mouth.said} == {"第 1 题答案："}
     assert "1 人作答，1 人答对" in mouth.said[0].reply.text
@@ -94,7 +94,7 @@ async def test_a_call_keeps_to_the_budget_and_says_whom_it_missed(dispatcher: Di
     await room.host.say("主持 下一题")
     mouth = Mouth()
     tight = (PlatformLimit("local", "app/minute", "message", 5, SlidingWindow(60), "test"),)
-    watching = herald(room, mouth, limits=tight)
+    watching = broadcaster(room, mouth, limits=tight)
     await watching.look()
     await watching.stop()
     assert len(mouth.cards(1)) == 2, "four fifths of five messages, and a card weighs two"
@@ -106,7 +106,7 @@ async def test_a_phone_that_the_platform_refuses_is_counted_and_not_called_again
     room = await in_the_room(dispatcher, clock, players=1)
     await room.host.say("主持 下一题")
     mouth = Mouth(answer=replace(SendReceipt("failed"), error="recipient 60111"))
-    await look(herald(room, mouth))
+    await look(broadcaster(room, mouth))
     assert calls(room) == [(1, "ask", 1, 0, 1)]
 
 
@@ -116,7 +116,7 @@ async def test_the_end_is_called_out_once_and_then_nothing_is_watched(dispatcher
     await room.host.say("主持 收题")
     await room.host.say("主持 结束")
     mouth = Mouth()
-    await look(herald(room, mouth))
+    await look(broadcaster(room, mouth))
     assert [one.reply.text for one in mouth.said] == ["「七一知识竞赛」结束了，谢谢参加。"] * 3
     clock.pass_(120)
-    assert not await herald(room, mouth).look()
+    assert not await broadcaster(room, mouth).look()

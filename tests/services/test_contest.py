@@ -107,7 +107,7 @@ class Field:
         return dict(self.do(lambda session: ledger.year_seconds(session, me.id, 2026)))
 
     def plan(self) -> Sorted:
-        """What the courier would say now, and what it need not say any more."""
+        """What the delivery worker would say now, and what it need not say any more."""
         owed = self.do(lambda session: queue.claim(session, "h", self.now, 100, 0))
         made = self.do(lambda session: delivery_plan.plan_deliveries(session, self.catalog, owed, self.now, delivery_plan.OpenChannels(("local",))))
         return Sorted([(one.queued.person_id, one.message.reply) for one in made.ready], made.skip)

@@ -68,7 +68,7 @@ def sitters(hall: ExamHarness) -> list[Sitter]:
 
 
 async def answered(hall: ExamHarness, one: Sitter, n: int, choice: str, arrived: datetime, now: datetime | None = None) -> str:
-    """The answer through the desk, as a message of this person; 已记录 or the reason why not."""
+    """The answer through the database, as a message of this person; 已记录 or the reason why not."""
     incoming = message(arrived, one.staff_no)
     try:
         await hall.dispatcher.database.write(
@@ -167,7 +167,7 @@ async def test_arrival_at_the_edge_decides_whatever_the_queue_and_the_clock_do(h
 async def test_a_copy_of_a_message_first_heard_in_time_counts_and_a_first_copy_after_the_end_does_not(
     hall: ExamHarness, sitters: list[Sitter]
 ) -> None:
-    """Through the hall, with the ids that platforms give: the retry gets the reply of the first copy, word for word."""
+    """Through the dispatcher, with the ids that platforms give: the retry gets the reply of the first copy, word for word."""
     rng = random.Random(99)
     last = END + timedelta(seconds=3)
     for one in sitters:

@@ -1,4 +1,4 @@
-"""The desk on both databases: who shares a commit, who is spoilt by whom, and that everybody is told."""
+"""`Database` on both engines: who shares a commit, who is spoilt by whom, and that everybody is told."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ async def test_work_that_was_recorded_is_not_called_busy_when_the_database_fails
 
     try:
         async with Held(database) as held:
-            # The first failing statement makes the desk take them one by one; the second is the database's own fault.
+            # The first failing statement makes the writer take them one by one; the second is the database's own fault.
             got = await held.together([counts("first"), _by_driver, dies, counts("last")])
         told = {one for one in got if isinstance(one, str)}
         assert isinstance(got[2], Busy)

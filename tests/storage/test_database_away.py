@@ -1,4 +1,4 @@
-"""The desk and a PostgreSQL that takes the line and says nothing: a stopped machine, a broken network."""
+"""`Database` and a PostgreSQL that takes the line and says nothing: a stopped machine, a broken network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_who_writes_while_the_database_is_silent_is_told(silent: str) -> N
             await database.write(counts("unheard"), of="one")
 
     try:
-        # It never says a word: whoever is told is told by the desk's own limits (test_desk_ill.py adds them up).
+        # It never says a word: whoever is told is told by the database's own limits (test_database_ill.py adds them up).
         await asyncio.gather(*(told(after) for after in (0, 0.5, 1.5, 2.5)))
     finally:
         await asyncio.to_thread(database.stop, 1.0)

@@ -87,7 +87,7 @@ async def told(database: Database, name: str) -> str:
 
 
 def test_the_limits_of_a_wait_add_up_to_less_than_five_seconds() -> None:
-    """Whom nobody has begun to serve waits for the patience of the desk; who is in hand, or came shortly before, for the database."""
+    """Whom nobody has begun to serve waits for the patience of `Database`; who is in hand, or came shortly before, for the database."""
     patience = inspect.signature(Database).parameters["patience"].default
     busy = inspect.signature(open_engine).parameters["busy_seconds"].default
     assert patience + writer.SWEEP_SECONDS < WITHIN

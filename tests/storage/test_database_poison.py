@@ -1,4 +1,4 @@
-"""The desk and what no database takes: whoever shares the commit with it is served."""
+"""`Database` and what no engine takes: whoever shares the commit with it is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clock and the desk ask again and again is found by an index, however much has been answered in the meantime."""
+"""What the jobs and the dispatcher ask again and again is found by an index, however much has been answered in the meantime."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ async def test_a_request_that_is_none_gets_one_short_answer(sqlite_engine: Engin
             await writer.wait_closed()
 
 
-# ── The door ──
+# ── Requests that dribble in ──
 
 
 @asynccontextmanager

@@ -140,7 +140,7 @@ async def test_a_screen_and_a_way_in_that_are_not_there(engine: Engine) -> None:
 
 @asynccontextmanager
 async def at_console(one: Hall, user: str = "9001") -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    """A browser's session behind the door, and the proof that its page carries."""
+    """A browser's web session, and the proof that its page carries."""
     async with aiohttp.ClientSession(headers={"Origin": one.url}, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         async with session.post(await one.console(user)) as response:
             page = await response.text()

@@ -1,4 +1,4 @@
-"""The door of our own pages: who comes in by a link, and who is known by a cookie for how long (bot/docs/reliability.md W8, W9)."""
+"""Web sessions of our own pages: who comes in by a link, and who is known by a cookie for how long (bot/docs/reliability.md W8, W9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose hand changes something behind the door, and what the world sees of it (bot/docs/reliability.md W6, W14, W15)."""
+"""Whose hand changes something in a web session, and what the world sees of it (bot/docs/reliability.md W6, W14, W15)."""
 
 from __future__ import annotations
 

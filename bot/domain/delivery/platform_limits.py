@@ -125,7 +125,7 @@ _DOCUMENTED: tuple[PlatformLimit, ...] = (
 )
 
 LIMITS: tuple[PlatformLimit, ...] = tuple(replace(limit, people_per_call=PEOPLE_PER_CALL[limit.channel]) for limit in _DOCUMENTED)
-"""Sections of bot/docs/protocols.md; the 48 hours of WeChat are `WECHAT_HOURS` and `WECHAT_MESSAGES`, since they count from what a person says."""
+"""Sections of bot/docs/protocols.md; the 48 hours of WeChat are `WECHAT_WINDOW` and `WECHAT_MESSAGES`, since they count from what a person says."""
 
 WECHAT_WINDOW = timedelta(hours=48)
 WECHAT_MESSAGES = int(5 * USED_SHARE)

@@ -83,7 +83,7 @@ def find_shortages(blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: 
 
 
 def build_plan(blueprint: Blueprint, pool: Sequence[CandidateItem], scopes: Mapping[str, Collection[str]]) -> PaperPlan:
-    """The plan of a blueprint. `scopes` maps the names of its rows to the questions they hold. Raises ValueError for what `missing` names."""
+    """The plan of a blueprint. `scopes` maps the names of its rows to the questions they hold. Raises ValueError for what `find_shortages` names."""
     plan, faults = _plan_or_shortages(blueprint, pool, scopes)
     if plan is None:
         raise ValueError("；".join(faults))

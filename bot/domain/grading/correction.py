@@ -25,7 +25,7 @@ MAX_KEYS = 8
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What counts as right from now on: a way (`WAY_LABELS`) with one key for `rekey` and several for `accept`, as `Question.hear` returns them."""
+    """What counts as right from now on: a way (`WAY_LABELS`), one key for `rekey`, several for `accept`, as `Question.parse_answer` gives them."""
 
     way: str
     keys: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ from bot.storage.system import audit
 
 MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
-"""How long after its end a contest is closed: longer than an answer that arrived in time may wait for the database (`Database.patience`)."""
+"""How long after its end a contest is closed: longer than an answer that arrived in time may wait for the database (`patience` of `Database`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def end_early(session: Session, author: Author, contest_id: int, now: datetime) 
 
 
 def close_early(session: Session, catalog: Catalog, author: Author, contest_id: int, now: datetime) -> Board:
-    """Freeze the board now, when nothing is on its way any more (`stop`, then the grace). Raises `Refusal` for one that is not open."""
+    """Freeze the board now, when nothing is on its way any more (`end_early`, then the grace). Raises `Refusal` for one that is not open."""
     contest = require_contest(session, author, contest_id)
     board = close(session, catalog, contest_id, now, author.actor, author.via) if contest.state == "open" else None
     if board is None:

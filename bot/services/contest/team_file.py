@@ -43,7 +43,7 @@ class TeamFile:
 
 
 def read_teams(path: Path) -> TeamFile:
-    """The teams in an xlsx or csv file. Raises `Refusal`, and `BadTeams` when single cells are wrong."""
+    """The teams in an xlsx or csv file. Raises `Refusal`, and `TeamFileError` when single cells are wrong."""
     return parse_teams(read_sheet(path))
 
 
@@ -89,7 +89,7 @@ def _cell(row: list[Cell], columns: dict[str, int], column: str) -> Cell:
 
 
 def find_members(session: Session, team_file: TeamFile) -> dict[str, list[int]]:
-    """The people by team. Raises `BadTeams` for staff numbers that nobody has."""
+    """The people by team. Raises `TeamFileError` for staff numbers that nobody has."""
     faults: list[RowFault] = []
     members_by_team: dict[str, list[int]] = {}
     for name, members in team_file.members.items():

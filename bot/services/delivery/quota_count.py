@@ -62,7 +62,7 @@ CARDS_LIMIT = "dingtalk/cards/month"
 
 
 def grant_cards(session: Session, wanted: int, monthly_limit: int, now: datetime, limits: tuple[PlatformLimit, ...]) -> int:
-    """How many of so many cards may be pushed: `most` a month at all, and what is left of the month of all calls; they count from now on."""
+    """How many of so many cards may be pushed: `monthly_limit` a month at all, and what is left of the month of all calls; they count from now on."""
     account = QuotaAccount(session)
     monthly = [limit for limit in limits_of_channel("dingtalk", limits) if limit.unit == "call" and isinstance(limit.window, CalendarWindow)]
     allowances = [(CARDS_LIMIT, monthly_limit, CalendarWindow("month")), *((limit.key(), limit.usable(), limit.window) for limit in monthly)]

@@ -76,7 +76,7 @@ class CorrectionSubject(ABC):
 
 SubjectLoader = Callable[[Session, Author, int], CorrectionSubject]
 SUBJECTS: dict[str, SubjectLoader] = {}
-"""By scope (bot/domain/grading/correction.py, `SCOPES`): how one is found by who may steer it. Raises `Refusal` for what is not theirs."""
+"""By scope (bot/domain/grading/correction.py, `SCOPE_LABELS`): how one is found by who may steer it. Raises `Refusal` for what is not theirs."""
 
 
 def load_subject(session: Session, author: Author, scope: str, ref: int) -> CorrectionSubject:

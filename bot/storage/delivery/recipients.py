@@ -51,7 +51,7 @@ _ACCOUNTS_ON = Statement("SELECT channel, COUNT(*) FROM account GROUP BY channel
 
 @dataclass(frozen=True, slots=True)
 class ReachableAccount:
-    """Where somebody can be reached; `heard` is when they last spoke there, in the app that they spoke to."""
+    """Where somebody can be reached; `last_heard` is when they last spoke there, in the app that they spoke to."""
 
     channel: str
     user: str

@@ -80,7 +80,7 @@ def used_credit(session: Session, person_id: int, category: str, day: date) -> U
 
 
 def used_credit_unless_earned(session: Session, person_id: int, category: str, day: date, source: tuple[str, str]) -> UsedCredit | None:
-    """`used` and `has_earned` in one look, for the answer path: None when the source, (kind, id), has earned before."""
+    """`used_credit` and `has_earned` in one look, for the answer path: None when the source, (kind, id), has earned before."""
     row = _USED_UNLESS_EARNED.one(
         session, person_id=person_id, year=day.year, category=category, day=day.isoformat(), source_kind=source[0], source_id=source[1]
     )
