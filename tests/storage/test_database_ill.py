@@ -43,7 +43,7 @@ from tests.flows.test_daily import question_in_hand, right_answer
 from tests.storage.test_database import counted, counts
 
 WITHIN = 5.0
-"""Seconds after which nobody waits any more (reliability.md, section 0)."""
+"""Seconds after which nobody waits any more (bot/docs/reliability.md)."""
 LOCKER = """
 import sqlite3, sys
 held = sqlite3.connect(sys.argv[1], isolation_level=None)
