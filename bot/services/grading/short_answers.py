@@ -19,7 +19,7 @@ from bot.storage.system import audit
 def confirm(session: Session, catalog: Catalog, answer_id: int, earned: int, verdict: str, by: tuple[int, str], via: str, now: datetime) -> None:
     """Confirm a provisional grade; `earned` in thousandths, `verdict` as it was typed, `by` (person, staff number). Raises `Refusal` (未记录).
 
-    An attempt at an exam is worked out again with it: score, pass, hours and whatever hangs on `exam.ON_CLOSED`.
+    An attempt at an exam is worked out again with it: score, pass, hours and whatever hangs on `finish.ON_CLOSED`.
     """
     person_id, staff_no = by
     if short_answers.is_own_answer(session, answer_id, person_id):
