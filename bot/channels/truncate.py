@@ -9,7 +9,7 @@ ELLIPSIS = "…"
 
 
 def split_text(text: str, limit: int) -> list[str]:
-    """The text in parts of at most `most` bytes of UTF-8, cut between lines where that leaves no part half empty, never inside a character."""
+    """The text in parts of at most `limit` bytes of UTF-8, cut between lines where that leaves no part half empty, never inside a character."""
     text = strip_unencodable(text).strip("\n")
     parts: list[str] = []
     while text:
@@ -24,7 +24,7 @@ def split_text(text: str, limit: int) -> list[str]:
 
 
 def truncate(text: str, limit: int) -> str:
-    """At most `most` characters, an ellipsis among them where something was left out."""
+    """At most `limit` characters, an ellipsis among them where something was left out."""
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 

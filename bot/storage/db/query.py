@@ -1,8 +1,9 @@
-"""Raw SQL statements for the answer path, and a stream of rows for results of any size.
+"""Raw SQL statements, and a stream of rows for results of any size.
 
 They bypass SQLAlchemy Core for speed: 40,800/s against 2,700/s (bot/docs/decisions/0002-raw-drivers-under-sqlalchemy.md). A statement is written
 once with `:name`; the placeholders of both drivers are derived from it, positional for SQLite (looking up thirteen names takes longer than
-thirteen values) and `%(name)s` for psycopg. Everything that is not on the answer path goes through SQLModel.
+thirteen values) and `%(name)s` for psycopg. Nearly all of storage is
+written this way; the decision says what that costs and what is to follow.
 """
 
 from __future__ import annotations

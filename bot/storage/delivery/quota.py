@@ -63,7 +63,7 @@ class QuotaAccount:
 
 
 def take(session: Session, name: str, limit: int, window: Window, wanted: int, now: datetime) -> int:
-    """How many of `n` are granted: as many as still fit under `limit` in the window; they count as used from now on."""
+    """How many of `wanted` are granted: as many as still fit under `limit` in the window; they count as used from now on."""
     account = QuotaAccount(session)
     granted = min(wanted, account.left(name, limit, window, now))
     account.spend(name, window, granted, now)
@@ -113,5 +113,5 @@ def used_since_heard(session: Session, user: str, heard: datetime) -> int:
 
 
 def spend_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
-    """Count `n` more; below zero gives back."""
+    """Count `messages` more; below zero gives back."""
     _SPEND.run(session, name=wechat_row_name(user), began=stamp(heard), n=messages)
