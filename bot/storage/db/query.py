@@ -18,7 +18,7 @@ from operator import itemgetter
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin, overload
 
-from sqlalchemy import BindParameter, ClauseElement, Column, Dialect, Label, Table, bindparam
+from sqlalchemy import BindParameter, ClauseElement, Column, Dialect, FromClause, Join, Label, Table, bindparam, true
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.dialects.sqlite.dml import Insert, insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -28,7 +28,7 @@ from sqlalchemy.sql.dml import ValuesBase
 from sqlalchemy.types import Integer, TypeDecorator, TypeEngine
 from sqlmodel import Session, SQLModel
 
-__all__ = ["Query", "Statement", "bind", "binds", "insert", "replacing", "stream", "table"]
+__all__ = ["Query", "Statement", "bind", "binds", "columns", "cross_join", "insert", "replacing", "stream", "table"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -56,6 +56,23 @@ def binds(*names: str) -> dict[str, BindParameter[Any]]:
     return {name: bindparam(name) for name in names}
 
 
+def columns(source: Any, kind: Any, **others: Any) -> list[Any]:
+    """The columns of a table that make a dataclass, by the names of its fields; `others` gives those that come from elsewhere."""
+    names = [field.name for field in fields(kind) if field.init]
+    return [others[name].label(name) if name in others else source.c[name] for name in names]
+
+
+class _CrossJoin(Join):
+    """A join without a condition of its own."""
+
+    inherit_cache = True
+
+
+def cross_join(left: FromClause, right: FromClause) -> Join:
+    """Both, joined by the conditions of the WHERE: SQLite then begins with the left one, where by itself it would begin with the wrong one."""
+    return _CrossJoin(left, right, true())
+
+
 def replacing(statement: Insert, key: Sequence[str], *names: str) -> Insert:
     """The insert, which takes over the named columns where a row with this key stands already."""
     return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in names})
@@ -72,6 +89,13 @@ class _TextCompiler(SQLCompiler):
     def visit_bindparam(self, bindparam: Any, within_columns_clause: Any = False, literal_binds: Any = False, *given: Any, **more: Any) -> Any:
         """A value of the call as its place, a constant as itself."""
         return super().visit_bindparam(bindparam, within_columns_clause, literal_binds or not bindparam.required, *given, **more)  # type: ignore[no-untyped-call]
+
+    def visit_join(self, join: Any, asfrom: Any = False, from_linter: Any = None, **more: Any) -> Any:
+        """As the database has it, but for `cross_join`."""
+        if isinstance(join, _CrossJoin):
+            left, right = (part._compiler_dispatch(self, asfrom=True, from_linter=from_linter, **more) for part in (join.left, join.right))
+            return f"{left} CROSS JOIN {right}"
+        return super().visit_join(join, asfrom, from_linter, **more)  # type: ignore[no-untyped-call]
 
     def visit_binary(self, binary: Any, override_operator: Any = None, *given: Any, **more: Any) -> Any:
         """As the database has it, but for a list that a call gives."""
@@ -181,6 +205,10 @@ def _row_function(compiled: SQLCompiler, dialect: Dialect, gives: Any) -> Callab
     if any(is_dataclass(_present(part)) for part in parts):
         made, start = [], 0
         for number, part in enumerate(parts):
+            if not is_dataclass(_present(part)):
+                made.append(cells[start])
+                start += 1
+                continue
             scope[f"Part{number}"] = kind = _present(part)
             stop = len(cells) if number == len(parts) - 1 else start + _columns_of(kind, names[start:])
             expression = f"Part{number}({_arguments(kind, names[start:stop], cells[start:stop])})"
@@ -190,6 +218,9 @@ def _row_function(compiled: SQLCompiler, dialect: Dialect, gives: Any) -> Callab
             raise TypeError(f"{len(cells)} columns do not make {gives}")
         return cast("Callable[[Any], Any]", eval(f"lambda row: {made[0] if len(parts) == 1 else '(' + ', '.join(made) + ')'}", scope))  # noqa: S307
     kind = get_origin(gives) or gives
+    if kind is dict:
+        named = ", ".join(f"{name!r}: {cell}" for name, cell in zip(names, cells, strict=True))
+        return cast("Callable[[Any], Any]", eval(f"lambda row: {{{named}}}", scope))  # noqa: S307
     if not (isinstance(kind, type) and issubclass(kind, tuple)):
         if len(cells) != 1:
             raise TypeError(f"{len(cells)} columns do not make one {gives}")
@@ -238,8 +269,8 @@ class Query(Generic[T]):
     """One statement over the tables, and what its rows come back as.
 
     `gives` is a dataclass (by the names of the columns), several in a tuple (each takes the columns that follow, as far as they are its fields;
-    `Row | None` is None where its first column is), a tuple or named tuple, or the type of the one column. The values of a call go by the names of
-    its `bind()`s; TypeError for one that is missing or unknown.
+    `Row | None` is None where its first column is; another type takes one column), a tuple or named tuple, `dict` (by the names of the columns),
+    or the type of the one column. The values of a call go by the names of its `bind()`s; TypeError for one that is missing or unknown.
     """
 
     __slots__ = ("_postgres", "_sqlite", "gives", "statement")

@@ -7,6 +7,8 @@ Asia/Shanghai; both sort as text.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -69,6 +71,23 @@ class FlagType(TypeDecorator[bool]):
 
     def process_result_value(self, value: int | None, dialect: Any) -> bool | None:
         return None if value is None else bool(value)
+
+
+class JsonType(TypeDecorator[Any]):
+    """A value of ours as JSON text: `encode` makes it a thing that JSON knows, `decode` makes it a value again."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.encode, self.decode = encode, decode
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(self.encode(value), ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:
+        return None if value is None else self.decode(json.loads(value))
 
 
 def key_column(**more: Any) -> Any:
