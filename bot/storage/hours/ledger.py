@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement, bind, binds, insert, table
 from bot.storage.tables.columns import stamp
+from bot.storage.tables.hours import DayTotalRow, EntryRow, UncreditedRow, YearTotalRow
 
 _ADD = Statement(
     """INSERT INTO ledger (person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version,
@@ -140,6 +142,49 @@ def add(
     _ADD_YEAR.run(session, person_id=person_id, year=day.year, category=category, seconds=seconds, items=items)
     _ADD_DAY.run(session, person_id=person_id, day=day.isoformat(), category=category, seconds=seconds)
     return int(row[0])
+
+
+_ENTRY, _YEAR_TOTAL, _DAY_TOTAL, _UNCREDITED = table(EntryRow), table(YearTotalRow), table(DayTotalRow), table(UncreditedRow)
+_ADD_ITEM = Query(
+    insert(_ENTRY).values(
+        binds("person_id", "day", "law", "source_id", "rule", "rule_version", "recorded_at")
+        | {"category": "practice", "credit_seconds": bind("seconds"), "required": False, "source_kind": "item", "recorded_by": "system"}
+    )
+)
+_ADDED_YEAR = insert(_YEAR_TOTAL).values(binds("person_id", "year", "seconds") | {"category": "practice", "items": 1})
+_ADD_ITEM_YEAR = Query(
+    _ADDED_YEAR.on_conflict_do_update(
+        index_elements=["person_id", "year", "category"],
+        set_={"seconds": _YEAR_TOTAL.c.seconds + _ADDED_YEAR.excluded.seconds, "items": _YEAR_TOTAL.c["items"] + _ADDED_YEAR.excluded["items"]},
+    )
+)
+_ADDED_DAY = insert(_DAY_TOTAL).values(binds("person_id", "day", "seconds") | {"category": "practice"})
+_ADD_ITEM_DAY = Query(
+    _ADDED_DAY.on_conflict_do_update(
+        index_elements=["person_id", "day", "category"], set_={"seconds": _DAY_TOTAL.c.seconds + _ADDED_DAY.excluded.seconds}
+    )
+)
+_REFUSE_ITEM = Query(
+    insert(_UNCREDITED).values(binds("person_id", "source_id", "seconds", "day", "rule", "rule_version", "reason", "at") | {"source_kind": "item"})
+)
+
+
+_ITEM_COLUMNS = ("person_id", "day", "law", "source_id", "seconds", "rule", "rule_version", "recorded_at")
+
+
+def add_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:
+    """Entries of practised items with their running totals, one statement a table; the source of each must not have earned (unique).
+
+    Each holds person_id, day, year, source_id, law, seconds (above 0), rule, rule_version, recorded_at.
+    """
+    _ADD_ITEM.many(session, [{name: item[name] for name in _ITEM_COLUMNS} for item in items])
+    _ADD_ITEM_YEAR.many(session, [{name: item[name] for name in ("person_id", "year", "seconds")} for item in items])
+    _ADD_ITEM_DAY.many(session, [{name: item[name] for name in ("person_id", "day", "seconds")} for item in items])
+
+
+def refuse_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:
+    """Keep why items were not credited, each with the columns of `uncredited` but the kind of its source."""
+    _REFUSE_ITEM.many(session, items)
 
 
 def reverse(session: Session, entry_id: int, recorded_at: datetime, by: str, *, items: int = 0) -> int | None:

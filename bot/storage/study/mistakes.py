@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,23 +11,16 @@ from sqlmodel import Session
 
 from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET
 from bot.domain.study.spaced_repetition import MemoryCard, Mistake
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement, binds, insert, replacing, table
 from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.study import NotebookCardRow
 
 _COLUMNS = "question, entered_at, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at"
 _ENTRY = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id AND question = :question")  # noqa: S608 - names of columns
 _ENTRIES = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id ORDER BY due_at, question")  # noqa: S608 - names of columns
-_SAVE_ENTRY = Statement(
-    """INSERT INTO notebook_card (person_id, question, entered_at, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at)
-       VALUES (:person_id, :question, :entered_at, :rights, :left_at, :state, :step, :stability, :difficulty, :due_at, :reviewed_at)
-       ON CONFLICT (person_id, question) DO UPDATE
-       SET right_in_a_row = excluded.right_in_a_row, left_at = excluded.left_at, state = excluded.state, step = excluded.step,
-           stability = excluded.stability, difficulty = excluded.difficulty, due_at = excluded.due_at, reviewed_at = excluded.reviewed_at"""
-)
-_ASKED_AT = Statement(
-    """SELECT MAX(at) FROM (SELECT since AS at FROM focus WHERE person_id = :person_id AND kind <> 'reading' AND ref = :sitting_id
-                            UNION ALL SELECT MAX(recorded_at) FROM answer WHERE sitting_id = :sitting_id AND n <> :n) put"""
-)
+_CARD = table(NotebookCardRow)
+_MOVED = ("right_in_a_row", "left_at", "state", "step", "stability", "difficulty", "due_at", "reviewed_at")
+_SAVE_ENTRY = Query(replacing(insert(_CARD).values(binds("person_id", "question", "entered_at", *_MOVED)), ["person_id", "question"], *_MOVED))
 _REVIEWS_ASKED = Statement(
     """SELECT COUNT(*) FROM sitting s JOIN sitting_item i ON i.sitting_id = s.id
            JOIN notebook_card c ON c.person_id = s.person_id AND c.question = i.question AND c.entered_at < s.opened_at
@@ -67,29 +61,27 @@ def _entry_from_row(row: Any) -> Mistake:
     return Mistake(question, moment(entered_at), card, rights, None if left_at is None else moment(left_at))
 
 
-def save_entry(session: Session, person_id: int, mistake: Mistake) -> None:
-    """Write an entry; that it was first wrong on a day never changes."""
-    card = mistake.card
-    _SAVE_ENTRY.run(
+def save_entries(session: Session, entries_of: Sequence[tuple[int, Mistake]]) -> None:
+    """Write entries as (person, entry); that a question was first wrong on a day never changes."""
+    _SAVE_ENTRY.many(
         session,
-        person_id=person_id,
-        question=mistake.question,
-        entered_at=stamp(mistake.entered_at),
-        rights=mistake.right_in_a_row,
-        left_at=None if mistake.left_at is None else stamp(mistake.left_at),
-        state=card.state,
-        step=card.step,
-        stability=card.stability,
-        difficulty=card.difficulty,
-        due_at=stamp(card.due),
-        reviewed_at=stamp(card.reviewed_at),
+        [
+            {
+                "person_id": person_id,
+                "question": mistake.question,
+                "entered_at": mistake.entered_at,
+                "right_in_a_row": mistake.right_in_a_row,
+                "left_at": mistake.left_at,
+                "state": mistake.card.state,
+                "step": mistake.card.step,
+                "stability": mistake.card.stability,
+                "difficulty": mistake.card.difficulty,
+                "due_at": mistake.card.due,
+                "reviewed_at": mistake.card.reviewed_at,
+            }
+            for person_id, mistake in entries_of
+        ],
     )
-
-
-def asked_at(session: Session, person_id: int, sitting_id: int, n: int) -> datetime | None:
-    """When the question at a place was put: when the sitting was taken in hand, or the answer before it was given; None when neither is known."""
-    row = _ASKED_AT.one(session, person_id=person_id, sitting_id=sitting_id, n=n)
-    return None if row is None or row[0] is None else moment(row[0])
 
 
 def reviews_asked(session: Session, person_id: int, since: datetime) -> int:

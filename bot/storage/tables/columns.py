@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import REAL, CheckConstraint, Double, Integer, Text
@@ -21,8 +22,9 @@ KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
 """For short rows that are found by a key of several columns: in SQLite the key's tree holds the row, and every write touches one tree less."""
 
 
+@lru_cache(maxsize=4096)
 def stamp(aware: datetime) -> str:
-    """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z."""
+    """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z. The moment of a message goes into several of its rows."""
     if aware.tzinfo is None:
         raise ValueError("a naive datetime reached a row")
     utc = aware if aware.tzinfo is UTC else aware.astimezone(UTC)
