@@ -184,6 +184,34 @@ def add(
     return entry_id
 
 
+_ADD_ITEM = Query(
+    insert(_entries).values(
+        binds("person_id", "day", "law", "source_id", "rule", "rule_version", "recorded_at")
+        | {"category": "practice", "credit_seconds": bind("seconds"), "required": False, "source_kind": "item", "recorded_by": "system"}
+    )
+)
+_REFUSE_ITEM = Query(
+    insert(_uncredited).values(binds("person_id", "source_id", "seconds", "day", "rule", "rule_version", "reason", "at") | {"source_kind": "item"})
+)
+_ITEM_COLUMNS = ("person_id", "day", "law", "source_id", "seconds", "rule", "rule_version", "recorded_at")
+
+
+def add_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:
+    """Entries of practised items with their running totals, one statement a table; the source of each must not have earned (unique).
+
+    Each holds person_id, day, year, source_id, law, seconds (above 0), rule, rule_version, recorded_at.
+    """
+    _ADD_ITEM.many(session, [{name: item[name] for name in _ITEM_COLUMNS} for item in items])
+    practised = {"category": "practice", "items": 1}
+    _ADD_YEAR.many(session, [{name: item[name] for name in ("person_id", "year", "seconds")} | practised for item in items])
+    _ADD_DAY.many(session, [{name: item[name] for name in ("person_id", "day", "seconds")} | {"category": "practice"} for item in items])
+
+
+def refuse_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:
+    """Keep why items were not credited, each with the columns of `uncredited` but the kind of its source."""
+    _REFUSE_ITEM.many(session, items)
+
+
 def reverse(session: Session, entry_id: int, recorded_at: datetime, by: str, *, items: int = 0) -> int | None:
     """Take an entry back by its mirror image; None when there is no such entry or it was reversed before."""
     original = _ORIGINAL.first(session, id=entry_id)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, union_all
+from sqlalchemy import func, or_, select
 from sqlmodel import Session
 
 from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET
 from bot.domain.study.spaced_repetition import MemoryCard, Mistake
 from bot.storage.db.query import Query, bind, binds, insert, replacing, table
-from bot.storage.tables.study import AnswerRow, ExamGoalRow, FocusRow, NotebookCardRow, SittingItemRow, SittingRow
+from bot.storage.tables.study import AnswerRow, ExamGoalRow, NotebookCardRow, SittingItemRow, SittingRow
 
-_answers, _cards, _focus, _goals = table(AnswerRow), table(NotebookCardRow), table(FocusRow), table(ExamGoalRow)
+_answers, _cards, _goals = table(AnswerRow), table(NotebookCardRow), table(ExamGoalRow)
 _items, _sittings = table(SittingItemRow), table(SittingRow)
 
 
@@ -42,11 +43,6 @@ _SAVE_ENTRY = Query(
         *_CARD,
     )
 )
-_put = union_all(
-    select(_focus.c.since.label("at")).where(_focus.c.person_id == bind("person_id"), _focus.c.kind != "reading", _focus.c.ref == bind("sitting_id")),
-    select(func.max(_answers.c.recorded_at)).where(_answers.c.sitting_id == bind("sitting_id"), _answers.c.n != bind("n")),
-).subquery("put")
-_ASKED_AT = Query(select(func.max(_put.c["at"])), gives=datetime)
 _REVIEWS_ASKED = Query(
     select(func.count())
     .select_from(_sittings)
@@ -84,28 +80,27 @@ def _entry_from_row(row: tuple[Any, ...]) -> Mistake:
     return Mistake(question, entered_at, MemoryCard(*card), rights, left_at)
 
 
-def save_entry(session: Session, person_id: int, mistake: Mistake) -> None:
-    """Write an entry; that it was first wrong on a day never changes."""
-    card = mistake.card
-    _SAVE_ENTRY.run(
+def save_entries(session: Session, entries_of: Sequence[tuple[int, Mistake]]) -> None:
+    """Write entries as (person, entry); that a question was first wrong on a day never changes."""
+    _SAVE_ENTRY.many(
         session,
-        person_id=person_id,
-        question=mistake.question,
-        entered_at=mistake.entered_at,
-        right_in_a_row=mistake.right_in_a_row,
-        left_at=mistake.left_at,
-        state=card.state,
-        step=card.step,
-        stability=card.stability,
-        difficulty=card.difficulty,
-        due_at=card.due,
-        reviewed_at=card.reviewed_at,
+        [
+            {
+                "person_id": person_id,
+                "question": mistake.question,
+                "entered_at": mistake.entered_at,
+                "right_in_a_row": mistake.right_in_a_row,
+                "left_at": mistake.left_at,
+                "state": mistake.card.state,
+                "step": mistake.card.step,
+                "stability": mistake.card.stability,
+                "difficulty": mistake.card.difficulty,
+                "due_at": mistake.card.due,
+                "reviewed_at": mistake.card.reviewed_at,
+            }
+            for person_id, mistake in entries_of
+        ],
     )
-
-
-def asked_at(session: Session, person_id: int, sitting_id: int, n: int) -> datetime | None:
-    """When the question at a place was put: when the sitting was taken in hand, or the answer before it was given; None when neither is known."""
-    return _ASKED_AT.first(session, person_id=person_id, sitting_id=sitting_id, n=n)
 
 
 def reviews_asked(session: Session, person_id: int, since: datetime) -> int:
