@@ -93,6 +93,7 @@ def nonebot(port: int, ready: Callable[[], None]) -> None:
     from nonebot import on_message
     from nonebot.adapters import Adapter, Bot, Event, Message, MessageSegment
     from nonebot.drivers import URL, HTTPServerSetup, Request, Response
+    from nonebot.message import handle_event
     from wechatpy.enterprise import create_reply, parse_message
     from wechatpy.enterprise.crypto import WeChatCrypto
 
@@ -172,9 +173,11 @@ def nonebot(port: int, ready: Callable[[], None]) -> None:
             inner = crypto.decrypt_message(request.content, query["msg_signature"], query["timestamp"], query["nonce"])
             message = parse_message(inner)
             event = EchoEvent(user=message.source, words=message.content)
-            await nonebot.message.handle_event(self.bot, event)
+            await handle_event(self.bot, event)
             reply = create_reply(event.reply, message).render()
-            return Response(200, {"Content-Type": "application/xml"}, crypto.encrypt_message(reply, query["nonce"], query["timestamp"]))
+            return Response(
+                200, headers={"Content-Type": "application/xml"}, content=crypto.encrypt_message(reply, query["nonce"], query["timestamp"])
+            )
 
     nonebot.init(driver="~fastapi", host="127.0.0.1", port=port, log_level="ERROR")
     nonebot.get_driver().register_adapter(EchoAdapter)

@@ -279,8 +279,9 @@ def served(
     ):
         try:
             assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port.isdigit():
+            # The first number is the port; some peers say other things before.
+            port = next((line.strip() for line in process.stdout if line.strip().isdigit()), "")
+            if not port:
                 raise RuntimeError(f"the {kind} server did not start: {log.read_text(encoding='utf-8', errors='replace')[-1000:]}")
             _await_listener(int(port))
             yield Server(process, int(port))

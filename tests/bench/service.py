@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.databases import ROOT
+from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN
 from tests.bench.server import ALL, LAST, free_port, pin, thread_seconds
 from tests.bench.table import Row, note
 
@@ -31,27 +32,22 @@ class Ready:
 def environment(url: str, port: int) -> Mapping[str, str]:
     """The settings of a command, without those of this machine."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("BOT_")}
-    wecom = {
-        "CORP_ID": "ww1234567890abcdef",
-        "AGENT_ID": "1000002",
-        "SECRET": "bench",
-        "TOKEN": "bench",
-        "AES_KEY": "canaryKeyOfThePlatformStandIn0123456789abcd",
-    }
+    wecom = {"CORP_ID": CORP, "AGENT_ID": AGENT, "SECRET": SECRET, "TOKEN": TOKEN, "AES_KEY": AES_KEY, "API_BASE": "http://127.0.0.1:9"}
     return {**own, "BOT_DATABASE_URL": url, "BOT_LISTEN": f"127.0.0.1:{port}", **{f"BOT_WECOM__{name}": value for name, value in wecom.items()}}
 
 
 def command_cpu(words: tuple[str, ...], url: str) -> float:
     """CPU seconds of one command, from `python` to its end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bot", *words], cwd=ROOT, env=environment(url, free_port()), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", "bot", *words], cwd=ROOT, env=environment(url, free_port()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    assert process.stderr is not None
-    errors = process.stderr.read().decode(errors="replace")
+    assert process.stdout is not None
+    with process.stdout as stream:
+        said = stream.read().decode(errors="replace")
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {errors[-500:]}")
+        raise RuntimeError(f"{' '.join(words)} ended with {process.returncode}: {said[-500:]}")
     return usage.ru_utime + usage.ru_stime
 
 
