@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -133,6 +134,17 @@ def open_contest(url: str) -> None:
         contest_manage.open_contest(session, AUTHOR, contest_manage.create(session, catalog, AUTHOR, plan, now), now)
 
     _write(url, work)
+
+
+def await_sittings(url: str, kind: str, count: int, seconds: float = 60.0) -> int:
+    """How many sittings of a kind there are, once there are so many or nothing has come for so long."""
+    engine, last, found = open_engine(url), time.monotonic() + seconds, 0
+    while found < count and time.monotonic() < last:
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT COUNT(*) FROM sitting WHERE kind = :kind"), {"kind": kind}).scalar_one()
+        time.sleep(0.1)
+    engine.dispose()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

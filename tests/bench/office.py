@@ -49,7 +49,7 @@ def _sit_exam(url: str, place: Path, sitters: int) -> str:
     sitting = [[request(platform, person, 90, "考试 开始 1"), request(platform, person, 91, "1A")] for person in range(1, sitters + 1)]
     with outbox() as sent, served("product", url, place / "sitting.log", outbound=sent.url, on=ALL) as server:
         asyncio.run(ask(server.port, sitting, over=sitters / 200))
-    label, _, status, said = _run(url, "exam", "close", "1", "--apply")
+    label, _, status, said = _run(url, "exam", "close", "1", "--reason", "到点", "--apply")
     if status:
         raise RuntimeError(f"{label}: {said}")
     engine = open_engine(url)
