@@ -114,11 +114,16 @@ def main() -> int:
             bench = Bench(Path(place), rounds=rounds, seconds=seconds, askers=many[0], crowd=many[1], analyze=given.analyze)
             pin(LAST)
             made = Parts(bench).of_table
-            rows = [row for name in parts for row in made[name]()]
+            rows: list[Row] = []
             said = [f"{rounds} rounds of {seconds:g} s", *(["with statistics"] if given.analyze else []), *(["quick form"] if given.quick else [])]
-            print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {', '.join(said)}")
-            print(f"load of the machine at the end {os.getloadavg()[0]:.1f}")
-            print(table(rows))
+            try:
+                for name in parts:
+                    rows += made[name]()
+            finally:
+                # What was measured before a part failed took minutes, too.
+                print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {', '.join(said)}")
+                print(f"load of the machine at the end {os.getloadavg()[0]:.1f}")
+                print(table(rows))
             good = given.quick or all(row.good for row in rows)
         for name in given.parts:
             if name in ALONE:
