@@ -321,10 +321,12 @@ class Bench:
         with counted(self.where) as (proxied, counts):
             url = make_url(self.fresh("product"))
             behind = url.set(query={"host": str(proxied)}).render_as_string(hide_password=False)
-            requests = [[request(self.platform, person, n, "ABCD"[(person + n) % 4]) for n in range(ROUND)] for person in range(1, self.askers + 1)]
+            # So few that nobody is late: an answer that is still under way has not sent all of its statements.
+            people = range(1, min(self.askers, 50) + 1)
+            requests = [[request(self.platform, person, n, "ABCD"[(person + n) % 4]) for n in range(ROUND)] for person in people]
             with served("product", behind, self.place / "wire.log") as server:
                 before = counts.copy()
-                run = asyncio.run(ask(server.port, requests, self.seconds))
+                run = asyncio.run(ask(server.port, requests))
                 wire = {name: (counts[name] - before[name]) / run.count for name in counts}
         return [
             Row(
