@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from bot import logs
 from bot.channels.base import Token, ignore_note
+from bot.channels.config import reveal
 from bot.channels.dingtalk.contacts import read_directory as contacts_contacts
 from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
 from bot.channels.outbound.client import Outbound
@@ -183,13 +184,10 @@ async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> 
         if platform == "wecom":
             wecom = settings.wecom
             secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
-            api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
+            api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=reveal(secret))
             return await read_directory(outbound, api, **chosen)
         dingtalk = settings.dingtalk
-        secret = dingtalk.client_secret
-        dingtalk_api = dingtalk_old_api(
-            base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=secret.get_secret_value() if secret else ""
-        )
+        dingtalk_api = dingtalk_old_api(base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=reveal(dingtalk.client_secret))
         return await contacts_contacts(outbound, dingtalk_api, **chosen)
 
 

@@ -20,9 +20,10 @@ from xml.etree import ElementTree
 from wechatpy.enterprise import create_reply, parse_message
 from wechatpy.enterprise.crypto import WeChatCrypto
 
-from bot.channels.base import ignore_note
+from bot.channels.base import ChannelContext, ignore_note
 from bot.channels.signature import EnvelopeStamp
 from bot.channels.wecom.channel import WeComChannel
+from bot.channels.wecom.config import WeComConfig
 from bot.domain.message import Reply
 from tests.support.platforms.envelopes import AES_KEY, TOKEN
 from tests.support.platforms.plain import Time
@@ -56,16 +57,8 @@ def paths(messages: int) -> tuple[Callable[[], str], Callable[[], str]]:
     at = platform.clock().timestamp()
     pushed = [platform.sealer.seal(platform.text(f"选{'ABCD'[n % 4]}"), at, nonce=str(10_000 + n)) for n in range(messages)]
     outbound: Any = None  # nothing is sent actively here
-    channel = WeComChannel(
-        corp_id=CORP,
-        agent_id=AGENT,
-        secret=SECRET,
-        token=TOKEN,
-        aes_key=AES_KEY,
-        outbound=outbound,
-        clock=lambda: datetime.now(UTC),
-        note=ignore_note,
-    )
+    config = WeComConfig.model_validate({"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY})
+    channel = WeComChannel(config, ChannelContext(outbound, lambda: datetime.now(UTC), ignore_note))
     crypto = WeChatCrypto(TOKEN, AES_KEY, CORP)
     arrived = datetime.fromtimestamp(at, UTC)
     stamped = [(EnvelopeStamp(query["msg_signature"], query["timestamp"], query["nonce"]), body.encode()) for query, body in pushed]
@@ -77,7 +70,7 @@ def paths(messages: int) -> tuple[Callable[[], str], Callable[[], str]]:
         letter, key = channel.open(stamp, body, arrived)
         assert letter is not None
         said, _ = channel.passive(letter, reply, arrived)
-        return channel._codec.reply(said, key, at)
+        return channel.codec.reply(said, key, at)
 
     def wechatpys() -> str:
         query, body = next(theirs)

@@ -20,13 +20,11 @@ from bot.channels.signature import (
     EnvelopeCodec,
     EnvelopeStamp,
     cdata,
-    fields,
     fields_of_json,
-    parse,
     sealed_part,
     strip_unencodable,
 )
-from bot.channels.xml_messages import COMMON
+from bot.channels.xml_messages import COMMON, read_message
 from tests.support.platforms.envelopes import AES_KEY, OTHER_KEY, TOKEN, Sealer, tree
 
 NOW = 1_700_000_000
@@ -193,6 +191,10 @@ def test_the_shapes_that_the_platforms_send_are_read(body: bytes) -> None:
     assert sealed_part(body)[0] == b"AA+/="
 
 
+def read(plain: bytes) -> dict[str, str]:
+    return read_message(plain, COMMON, "wechatpy.enterprise")[0]
+
+
 BOMB = b'<!DOCTYPE xml [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
 
 
@@ -220,18 +222,19 @@ BOMB = b'<!DOCTYPE xml [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a
 )
 def test_xml_that_is_more_than_a_message_is_refused(plain: bytes) -> None:
     with pytest.raises(BadEnvelope):
-        parse(plain)
+        read(plain)
 
 
 def test_a_person_may_write_about_doctypes() -> None:
     said = "<!DOCTYPE html> 和 <!ENTITY x> 是什么?"
-    assert fields(parse(f"<xml><Content><![CDATA[{said}]]></Content></xml>".encode()), COMMON) == {"Content": said}
+    assert read(f"<xml><MsgType>text</MsgType><Content><![CDATA[{said}]]></Content></xml>".encode()) == {"MsgType": "text", "Content": said}
 
 
+@pytest.mark.parametrize("kind", ["text", "image"])
 @pytest.mark.parametrize("inner", ["<Content>a</Content><Content>b</Content>", "<Content>a<b/></Content>", "<MsgId><x>1</x></MsgId>"])
-def test_a_wanted_field_is_there_once_and_is_text(inner: str) -> None:
+def test_a_wanted_field_is_there_once_and_is_text(kind: str, inner: str) -> None:
     with pytest.raises(BadEnvelope):
-        fields(parse(f"<xml>{inner}</xml>".encode()), COMMON)
+        read(f"<xml><MsgType>{kind}</MsgType>{inner}</xml>".encode())
 
 
 @pytest.mark.parametrize(
@@ -245,9 +248,9 @@ def test_a_wanted_field_of_json_is_text_or_a_whole_number(plain: bytes) -> None:
 @given(st.binary(max_size=300))
 @settings(max_examples=300)
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
-    for read in (sealed_part, parse, lambda plain: fields_of_json(plain, COMMON)):
+    for reader in (sealed_part, read, lambda plain: fields_of_json(plain, COMMON)):
         with suppress(BadEnvelope):
-            read(raw)
+            reader(raw)
 
 
 @given(st.text(st.characters()))

@@ -8,8 +8,10 @@ from yarl import URL
 
 from bot.channels.base import Clock
 from bot.channels.batch_push import error_receipt
+from bot.channels.config import reveal
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk import signature
+from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.incoming import NAME
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
@@ -25,14 +27,13 @@ CUSTOM = "/robot/send"
 class Groups:
     """Sends to groups; nobody answers questions there."""
 
-    def __init__(self, *, outbound: Outbound, api: Api, oapi_base: str, robot_code: str, token: str, secret: str, clock: Clock) -> None:
-        """`token` and `secret` (which signs requests) of a custom robot; both empty where there is none."""
+    def __init__(self, config: DingTalkConfig, api: Api, outbound: Outbound, clock: Clock) -> None:
         self._outbound = outbound
         self._api = api
-        self._oapi_base = oapi_base
-        self._robot_code = robot_code
-        self._token = token
-        self._secret = secret
+        self._oapi_base = config.oapi_base
+        self._robot_code = config.robot
+        self._token = reveal(config.group_token)
+        self._secret = reveal(config.group_secret)
         self._clock = clock
 
     async def send(self, conversation: str, reply: Reply) -> SendReceipt:

@@ -14,14 +14,15 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.base import ChannelContext
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each
+from bot.channels.config import reveal
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk import reply as dingtalk_reply
+from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.incoming import NAME
 from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
-from bot.channels.outbound.apis import Api
-from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.apis import Api, dingtalk_old_api
 from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import NOTIFICATION_QUERIES
@@ -61,31 +62,26 @@ class DingTalkPush:
 
     def __init__(
         self,
-        *,
-        outbound: Outbound,
+        config: DingTalkConfig,
+        context: ChannelContext,
         api: Api,
-        old_api: Api,
         sender: ReplySender,
-        robot_code: str,
-        agent_id: str,
-        clock: Clock,
-        note: Note,
+        *,
         grant_cards: GrantCards | None,
-        spending: Spending = FREE,
         looks: int = NOTIFICATION_QUERIES,
         look_seconds: float = 1.5,
     ) -> None:
-        """`agent_id` empty: no work notifications, whose result is read `looks` times, so many seconds apart. `grant_cards` None: no cards."""
-        self._outbound = outbound
+        """The result of a work notification is read `looks` times, so many seconds apart. `grant_cards` None: no cards."""
+        self._outbound = context.outbound
         self._api = api
-        self._old_api = old_api
+        self._old_api = dingtalk_old_api(base=config.oapi_base, client_id=config.client_id, client_secret=reveal(config.client_secret))
         self._sender = sender
-        self._robot_code = robot_code
-        self._agent_id = agent_id
-        self._clock = clock
-        self._note = note
+        self._robot_code = config.robot
+        self._agent_id = config.agent_id
+        self._clock = context.clock
+        self._note = context.note
         self._grant_cards = grant_cards
-        self._spending = spending
+        self._spending = context.spending
         self._looks = looks
         self._look_seconds = look_seconds
 

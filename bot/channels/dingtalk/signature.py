@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from aiohttp import web
-
+from bot.channels.callback import require_value
 from bot.channels.signature import BadEnvelope
 
 
@@ -22,17 +22,17 @@ def card_sign(timestamp: str, secret: str) -> str:
     return _sign(secret, timestamp)
 
 
-def check_robot(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
+def check_robot(headers: Mapping[str, str], secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh_timestamp(request, "timestamp", now, freshness)
-    _check_equal(_header(request, "sign"), robot_sign(timestamp, secret))
+    timestamp = _fresh_timestamp(headers, "timestamp", now, freshness)
+    _check_equal(require_value(headers, "sign", "header"), robot_sign(timestamp, secret))
     return timestamp
 
 
-def check_card(request: web.Request, secret: str, now: datetime, freshness: float) -> str:
+def check_card(headers: Mapping[str, str], secret: str, now: datetime, freshness: float) -> str:
     """The signed timestamp; raises `BadEnvelope`."""
-    timestamp = _fresh_timestamp(request, "x-ddpaas-signature-timestamp", now, freshness)
-    _check_equal(_header(request, "x-ddpaas-signature"), card_sign(timestamp, secret))
+    timestamp = _fresh_timestamp(headers, "x-ddpaas-signature-timestamp", now, freshness)
+    _check_equal(require_value(headers, "x-ddpaas-signature", "header"), card_sign(timestamp, secret))
     return timestamp
 
 
@@ -45,17 +45,9 @@ def _check_equal(given: str, right: str) -> None:
         raise BadEnvelope("signature")
 
 
-def _header(request: web.Request, name: str) -> str:
-    """A header that is present exactly once."""
-    values = request.headers.getall(name, [])
-    if len(values) != 1 or not values[0]:
-        raise BadEnvelope("header")
-    return values[0]
-
-
-def _fresh_timestamp(request: web.Request, name: str, now: datetime, freshness: float) -> str:
+def _fresh_timestamp(headers: Mapping[str, str], name: str, now: datetime, freshness: float) -> str:
     """The header's time in ms, no further from now than `freshness` seconds."""
-    timestamp = _header(request, name)
+    timestamp = require_value(headers, name, "header")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 13):
         raise BadEnvelope("timestamp")
     # Ten digits are seconds, up to the year 2286; more are milliseconds.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from bot.channels.dingtalk.reply import escape_markdown
 from bot.channels.truncate import truncate_bytes
+from bot.channels.zwding.config import NotificationForm
 from bot.domain.message import Reply, plain_text
 
 TEXT_BYTES = 2000
@@ -15,10 +16,8 @@ TEXT_BYTES = 2000
 TITLE = 20
 OPEN = "打开"
 
-Form = Literal["action_card", "link", "text"]
 
-
-def notification_json(reply: Reply, form: Form, page: str) -> str:
+def notification_json(reply: Reply, form: NotificationForm, page: str) -> str:
     """The `msg` parameter, a JSON string; plain text where there is no page to open."""
     text = plain_text(reply)
     if not page or form == "text":
