@@ -12,12 +12,9 @@ from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
 from typing import Any, Literal
 
-import structlog
 from aiohttp import web
 
 from bot.channels.signature import BadEnvelope, cdata, is_encodable, read_flat
-
-log = structlog.get_logger(__name__)
 
 COMMON = frozenset(("FromUserName", "CreateTime", "MsgType", "MsgId", "Content", "Event", "EventKey"))
 MOST_ELEMENTS = 256
@@ -82,8 +79,7 @@ def _read_by_wechatpy(plain: bytes, library: Library) -> Pushed:
     try:
         message = _parser(library)(plain)
     except Exception as wrong:  # wechatpy raises whatever its parts raise (bot/docs/protocols.md#wechatpy)
-        log.debug("not read by wechatpy", error=type(wrong).__name__)
-        raise BadEnvelope("xml") from None
+        raise BadEnvelope("xml") from wrong
     # Its messages have attributes for what it knows, and cards are not among it (1.8.18); what it has read is all here.
     pushed: Pushed = message._data
     return pushed
