@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
@@ -13,13 +14,8 @@ from sqlmodel import Session
 from bot.app.build import App
 from bot.channels.base import Channel, ChannelContext, Token
 from bot.channels.config import reveal
-from bot.channels.dingtalk.channel import DingTalkChannel
 from bot.channels.local import LocalChat, Persona
 from bot.channels.outbound.client import Outbound
-from bot.channels.wechat.channel import WeChatChannel
-from bot.channels.wechat.push import JOB, JobResult
-from bot.channels.wecom.channel import WeComChannel
-from bot.channels.zwding.channel import ZwDingChannel
 from bot.domain.message import Refusal
 from bot.services.delivery import quota_count
 from bot.settings import CHANNELS, Settings
@@ -28,14 +24,15 @@ from bot.storage.db.writer import Busy
 from bot.storage.delivery import wechat_window
 from bot.storage.system.tokens import SealedTokens
 
+if TYPE_CHECKING:
+    from bot.channels.wechat.push import JobResult
+
 CHAT_PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
 QUICK_COMMANDS = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
 JOB_LIFE = timedelta(days=2)
 DATABASE_ERRORS = (Busy, DBAPIError, *DRIVER_ERRORS)
-
-T = TypeVar("T", bound=Channel)
 
 
 def secret_of(settings: Settings, key: str) -> str:
@@ -53,10 +50,10 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
     """Every channel that is configured. Raises `Refusal` for settings that a channel cannot work with."""
     settings = app.settings
     factories: dict[str, Callable[[ChannelContext], Channel]] = {
-        "wecom": lambda context: WeComChannel(settings.wecom, context),
-        "wechat": lambda context: _wechat(app, context),
-        "dingtalk": lambda context: _dingtalk(app, context, tokens, holder),
-        "zwding": lambda context: ZwDingChannel(settings.zwding, context, page=settings.public_url.rstrip("/")),
+        "wecom": partial(_wecom, app),
+        "wechat": partial(_wechat, app),
+        "dingtalk": partial(_dingtalk, app, tokens, holder),
+        "zwding": partial(_zwding, app),
     }
     channels: list[Channel] = []
     if settings.web.local_chat:
@@ -77,7 +74,18 @@ def _context(app: App, outbound: Outbound, name: str) -> ChannelContext:
     return ChannelContext(outbound, app.clock, app.metrics.note, app.meter.for_channel(name), app.settings.limits)
 
 
-def _wechat(app: App, context: ChannelContext) -> WeChatChannel:
+# Each imports its channel itself: a channel that is off costs neither time nor memory.
+
+
+def _wecom(app: App, context: ChannelContext) -> Channel:
+    from bot.channels.wecom.channel import WeComChannel
+
+    return WeComChannel(app.settings.wecom, context)
+
+
+def _wechat(app: App, context: ChannelContext) -> Channel:
+    from bot.channels.wechat.channel import WeChatChannel
+
     async def window_open(user: str, count: int) -> bool:
         try:
             return await app.database.read(lambda session: wechat_window.is_wechat_open(session, user, app.clock()))
@@ -91,16 +99,26 @@ def _wechat(app: App, context: ChannelContext) -> WeChatChannel:
     return WeChatChannel(app.settings.wechat, context, window_open=window_open, on_job_result=on_job_result)
 
 
+def _zwding(app: App, context: ChannelContext) -> Channel:
+    from bot.channels.zwding.channel import ZwDingChannel
+
+    return ZwDingChannel(app.settings.zwding, context, page=app.settings.public_url.rstrip("/"))
+
+
 def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
     """Fail the delivery of a template message that did not arrive; count a mass send's receivers apart from the staff."""
     if job.kind == "mass":
         wechat_window.count_public(session, "公众号群发送达", job.sent, now)
         wechat_window.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
+        from bot.channels.wechat.push import JOB
+
         wechat_window.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
-def _dingtalk(app: App, context: ChannelContext, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
+def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: ChannelContext) -> Channel:
+    from bot.channels.dingtalk.channel import DingTalkChannel
+
     dingtalk = app.settings.dingtalk
 
     async def lease() -> bool:

@@ -55,13 +55,13 @@ WRITER_SHUTDOWN_SECONDS = 2.5
 Announce = Callable[[str], None]
 
 
-def with_log_context(handle: Callable[[Incoming], asyncio.Future[Reply]]) -> IncomingHandler:
+def with_log_context(handle: IncomingHandler) -> IncomingHandler:
     """The handler, with the message in the context of every log line: what goes on later runs in the context in which it was begun."""
 
     def handle_traced(incoming: Incoming) -> asyncio.Future[Reply]:
         before = logs.MESSAGE.set(incoming)
         try:
-            return handle(incoming)
+            return asyncio.ensure_future(handle(incoming))
         finally:
             logs.MESSAGE.reset(before)
 
@@ -206,6 +206,16 @@ def _readiness_check(app: App) -> health.Check:
     return check
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it is installed (the extra `fast`), None for asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
 async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
     """Serve until `stop` is set; True when all work was finished in time. Raises `Refusal` when the address cannot be listened on."""
     settings, dispatcher = app.settings, app.dispatcher
@@ -232,7 +242,8 @@ async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Seq
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled)
+        loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled, loop=loop)
         _announce_start(announce, settings.host, port, enabled, disabled)
         await stop.wait()
         log.info("stopping", waiting=app.database.depth)

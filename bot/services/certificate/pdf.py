@@ -15,8 +15,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
-import segno
-
 from bot.domain.certificate import code_text, full_number, page_path
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date
@@ -91,6 +89,8 @@ class CertificatePrinter:
 def _template_inputs(held: IssuedCertificate, pages: str) -> dict[str, str]:
     body, drawing = held.body, BytesIO()
     link = full_number(held.number, held.code)
+    import segno
+
     segno.make(f"{pages}{page_path(link)}" if pages else link, error="m", micro=False).save(drawing, kind="svg", border=0, xmldecl=False)
     data = {
         "number": held.number,
