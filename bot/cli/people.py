@@ -14,11 +14,10 @@ from sqlmodel import Session
 from bot import logs
 from bot.channels.base import Token, ignore_note
 from bot.channels.config import reveal
-from bot.channels.dingtalk.contacts import read_directory as contacts_contacts
+from bot.channels.contacts import read_dingtalk_directory, read_wecom_directory
 from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.wecom.contacts import read_directory
 from bot.cli.common import Apply, Json, cli, now, operator, progress, read_settings, reading, refuse, show, writing
 from bot.domain.message import Refusal
 from bot.domain.people.directory import Directory
@@ -185,10 +184,10 @@ async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> 
             wecom = settings.wecom
             secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
             api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=reveal(secret))
-            return await read_directory(outbound, api, **chosen)
+            return await read_wecom_directory(outbound, api, **chosen)
         dingtalk = settings.dingtalk
         dingtalk_api = dingtalk_old_api(base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=reveal(dingtalk.client_secret))
-        return await contacts_contacts(outbound, dingtalk_api, **chosen)
+        return await read_dingtalk_directory(outbound, dingtalk_api, **chosen)
 
 
 def _platform_advice(error: PlatformError) -> str:

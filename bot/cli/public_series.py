@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from bot import logs
 from bot.channels.base import ignore_note
 from bot.channels.config import reveal
-from bot.channels.dingtalk.groups import Groups
+from bot.channels.dingtalk.push import Groups
 from bot.channels.outbound.apis import dingtalk_api, wechat_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.channels.dingtalk import cards
-from bot.channels.dingtalk.signature import card_sign, robot_sign
+from bot.channels.dingtalk.incoming import card_sign, robot_sign
 from bot.domain.message import Incoming, Option, Reply
 from tests.support.platforms.dingtalk import SECRET, Json, tap
 from tests.support.platforms.dingtalk_bot import NOW, QUESTION, LoopbackBot, loopback_bot

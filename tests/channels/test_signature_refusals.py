@@ -221,9 +221,26 @@ def by_reader(body: bytes) -> dict[bytes, bytes] | None:
 
 
 PIECES = st.sampled_from(
-    [b"<xml>", b"</xml>", b"<Encrypt>", b"</Encrypt>", b"<AgentID>", b"</AgentID>", b"<a>", b"</a>", b"<![CDATA[", b"]]>", b"]", b">", b"<", b"&"]
-    + [b" ", b"\n", b"\x0b", b"\x00", b"<?xml version='1.0'?>", b"<?xml?>", b"?>", b"AAAA", b"AA+/==", b"%%%", b"\xff", b"<Content>x</Content>", b"/"]
-    + [b"<Encrypt>AAAA</Encrypt>", b"<AgentID><![CDATA[1]]></AgentID>", b"<Encrypt><![CDATA[AA==]]></Encrypt>", b"<" + b"n" * 33 + b">"]
+    [
+        *(
+            b"<xml>",
+            b"</xml>",
+            b"<Encrypt>",
+            b"</Encrypt>",
+            b"<AgentID>",
+            b"</AgentID>",
+            b"<a>",
+            b"</a>",
+            b"<![CDATA[",
+            b"]]>",
+            b"]",
+            b">",
+            b"<",
+            b"&",
+        ),
+        *(b" ", b"\n", b"\x0b", b"\x00", b"<?xml version='1.0'?>", b"<?xml?>", b"?>", b"AAAA", b"AA+/==", b"%%%", b"\xff", b"<Content>x</Content>"),
+        *(b"<Encrypt>AAAA</Encrypt>", b"<AgentID><![CDATA[1]]></AgentID>", b"<Encrypt><![CDATA[AA==]]></Encrypt>", b"<" + b"n" * 33 + b">", b"/"),
+    ]
 )
 
 

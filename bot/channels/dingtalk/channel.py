@@ -16,12 +16,22 @@ from aiohttp import web
 from bot.channels.base import ChannelContext
 from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, add_route, json_response
 from bot.channels.config import reveal
-from bot.channels.dingtalk import signature, websocket
+from bot.channels.dingtalk import stream
 from bot.channels.dingtalk.answering import AnswerFlow
 from bot.channels.dingtalk.config import DingTalkConfig
-from bot.channels.dingtalk.groups import Groups
-from bot.channels.dingtalk.incoming import NAME, CardTap, MalformedMessage, RobotMessage, UnknownSender, card_tap, parse_object, robot_message
-from bot.channels.dingtalk.push import DingTalkPush, GrantCards
+from bot.channels.dingtalk.incoming import (
+    NAME,
+    CardTap,
+    MalformedMessage,
+    RobotMessage,
+    UnknownSender,
+    card_tap,
+    check_card,
+    check_robot,
+    parse_object,
+    robot_message,
+)
+from bot.channels.dingtalk.push import DingTalkPush, GrantCards, Groups
 from bot.channels.dingtalk.reply import ReplySender
 from bot.channels.dingtalk.stream import Ack, Lease, StreamConnection
 from bot.channels.outbound.apis import dingtalk_api
@@ -87,7 +97,7 @@ class DingTalkChannel:
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
         flow = AnswerFlow(handle=handle, sender=self._sender, app=self._config.client_id, clock=self._clock, note=self._note)
         if self._config.mode == "http":
-            for path, check, receive in ((PATH, signature.check_robot, self._receive), (CARD_PATH, signature.check_card, self._receive_tap)):
+            for path, check, receive in ((PATH, check_robot, self._receive), (CARD_PATH, check_card, self._receive_tap)):
                 add_route(app, self._route(flow, path, check, receive))
         app.cleanup_ctx.append(lambda _: self._run(flow))
 
@@ -116,7 +126,7 @@ class DingTalkChannel:
                 api_base=self._config.api_base,
                 client_id=self._config.client_id,
                 client_secret=self._secret,
-                topics={websocket.ROBOT: on_robot_message, websocket.CARDS: on_card_tap},
+                topics={stream.ROBOT: on_robot_message, stream.CARDS: on_card_tap},
                 note=self._note,
                 rng=self._rng,
                 lease=self._lease,
@@ -136,16 +146,16 @@ class DingTalkChannel:
             message = robot_message(self._parse_data(data), app=self._config.client_id, arrived=self._clock())
         except MalformedMessage as wrong:
             flow.refuse(str(wrong))
-            await ack(400, websocket.EMPTY)
+            await ack(400, stream.EMPTY)
             return
         except UnknownSender:
             flow.refuse("nobody")
-            await ack(200, websocket.response(None))
+            await ack(200, stream.response(None))
             return
         deciding = flow.decide(message.incoming)
         await asyncio.wait({deciding}, timeout=ACK_SECONDS)
         failed = deciding.done() and deciding.exception() is not None
-        await ack(*((500, websocket.EMPTY) if failed else (200, websocket.response(None))))
+        await ack(*((500, stream.EMPTY) if failed else (200, stream.response(None))))
         # The slot of this frame is given back once the reply is decided; sending it may take longer.
         await asyncio.wait({deciding})
         flow.spawn(flow.answer(message, deciding))
@@ -155,12 +165,12 @@ class DingTalkChannel:
             tap = card_tap(self._parse_data(data))
         except MalformedMessage as wrong:
             flow.refuse(str(wrong))
-            await ack(400, websocket.EMPTY)
+            await ack(400, stream.EMPTY)
             return
         except UnknownSender:
             flow.refuse("nobody")
             tap = None
-        await ack(200, websocket.response({} if tap is None else await flow.answer_tap(tap, f"card:{message_id}")))
+        await ack(200, stream.response({} if tap is None else await flow.answer_tap(tap, f"card:{message_id}")))
 
     def _route(self, flow: AnswerFlow, path: str, check: CheckHeaders, receive: ReceiveSigned) -> CallbackRoute:
         def check_head(query: Mapping[str, str], headers: Mapping[str, str]) -> str:

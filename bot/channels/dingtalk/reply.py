@@ -21,7 +21,7 @@ from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.incoming import NAME, RobotMessage
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.truncate import truncate_bytes
+from bot.channels.render import truncate_bytes
 from bot.domain.message import Address, Option, Reply, plain_text
 
 TEXT_BYTES = 12_000

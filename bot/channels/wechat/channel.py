@@ -19,11 +19,11 @@ from aiohttp import web
 from bot.channels import callback
 from bot.channels.base import ChannelContext
 from bot.channels.batch_push import recall_each
-from bot.channels.button_keys import decode_key, encode_key, is_key
 from bot.channels.callback import SUCCESS, Callback, CallbackResponse, CallbackRoute, ReplyDeadline, query_stamp
 from bot.channels.config import reveal
 from bot.channels.outbound.apis import wechat_api
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.render import decode_key, encode_key, is_key, option_line, split_text, truncate
 from bot.channels.signature import (
     BadEnvelope,
     EncryptionKey,
@@ -33,7 +33,6 @@ from bot.channels.signature import (
     sealed_part,
     strip_unencodable,
 )
-from bot.channels.truncate import option_line, split_text, truncate
 from bot.channels.wechat.config import WeChatConfig
 from bot.channels.wechat.push import CUSTOM, JobResult, OnJobResult, WeChatPush, WindowCheck, parse_job_result
 from bot.channels.wechat.series import MASS, PublicSeries

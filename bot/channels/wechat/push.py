@@ -16,8 +16,8 @@ from bot.channels.base import ChannelContext
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.render import truncate
 from bot.channels.signature import strip_unencodable
-from bot.channels.truncate import truncate
 from bot.channels.wechat.config import WeChatConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Reply

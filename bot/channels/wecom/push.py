@@ -17,8 +17,8 @@ from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt,
 from bot.channels.config import reveal
 from bot.channels.outbound.apis import wecom_api
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.render import split_text, truncate
 from bot.channels.signature import strip_unencodable
-from bot.channels.truncate import split_text, truncate
 from bot.channels.wecom.cards import BUTTON_TEXT, ShownQuestions, TemplateCard, card_of
 from bot.channels.wecom.config import WeComConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
