@@ -30,12 +30,10 @@ _TIMESTAMP = re.compile(r"[0-9]{1,11}", re.ASCII)
 _NONCE = re.compile(r"[!-~]{1,128}")
 MOST_PARTS = 12
 """The parts of an outer body; the platforms send three or four."""
-LONGEST_NAME = 32
 LONGEST_DECLARATION = 80
 _SPACES = b" \t\n\r\x0b\x0c"
-_SPACE_BYTES = frozenset(_SPACES[place : place + 1] for place in range(len(_SPACES)))
-_LESS = ord("<")
-_CDATA_BEGIN, _CDATA_CLOSE = b"<![CDATA[", b"]]>"
+_OPENING = re.compile(rb"<xml>\s*+")
+_PART = re.compile(rb"<([A-Za-z]{1,32}+)>(?:<!\[CDATA\[(.*?)\]\]>|([^<&]*+))</\1>\s*+", re.DOTALL)
 _PLAIN_PARTS = frozenset((b"FromUserName", b"MsgType", b"CreateTime", b"Content", b"Event", b"EventKey", b"MsgId"))
 _PLAIN_NAMES = frozenset(name.decode() for name in _PLAIN_PARTS)
 _UNENCODABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -161,22 +159,35 @@ class EnvelopeCodec:
 def sealed_part(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     """The ciphertext of a pushed body, and the body's other parts, which are not signed; raises `BadEnvelope`.
 
-    The body is read as a flat list and not by an XML parser: its grammar is small. A body that also carries plain fields (明文 or 兼容 mode) is
-    refused, since the signature does not cover them.
+    The body is read as a flat list and not by an XML parser: its grammar is small. The ciphertext is found and cut out before, so that no pattern
+    walks it. A body that also carries plain fields (明文 or 兼容 mode) is refused, since the signature does not cover them.
     """
     if body[:1] == b"{":
         parts = {name.encode(): value.encode() for name, value in _flat_json(body, frozenset(("Encrypt",)), also=_PLAIN_NAMES).items()}
+        sealed = parts.pop(b"Encrypt", b"")
     else:
-        flat_parts = read_flat(body, MOST_PARTS, sections=1)
-        if not flat_parts or any(b"]" in value or b"<" in value or b">" in value for _, value in flat_parts):
+        begin, end = body.find(b"<Encrypt>") + 9, body.find(b"</Encrypt>")
+        if not 9 <= begin <= end:
+            raise BadEnvelope("plain")
+        sealed = body[begin:end]
+        if sealed.startswith(b"<![CDATA[") and sealed.endswith(b"]]>"):
+            sealed = sealed[9:-3]
+        elif b"&" in sealed:
+            raise BadEnvelope("outer")
+        flat_parts = read_flat(body[:begin] + body[end:], MOST_PARTS, sections=1)
+        if flat_parts is None or not _is_unmarked(sealed) or not all(_is_unmarked(value) for _, value in flat_parts):
             raise BadEnvelope("outer")
         parts = dict(flat_parts)
         if len(parts) != len(flat_parts):
             raise BadEnvelope("doubled")
-    sealed = parts.pop(b"Encrypt", b"")
+        del parts[b"Encrypt"]
     if not sealed or not _PLAIN_PARTS.isdisjoint(parts):
         raise BadEnvelope("plain")
     return sealed, parts
+
+
+def _is_unmarked(value: bytes) -> bool:
+    return not (b"]" in value or b"<" in value or b">" in value)
 
 
 def read_flat(body: bytes, most: int, *, sections: int) -> list[tuple[bytes, bytes]] | None:
@@ -185,42 +196,25 @@ def read_flat(body: bytes, most: int, *, sections: int) -> list[tuple[bytes, byt
     At most `most` elements, each with a text that has no references, or with at most so many CDATA `sections`.
     """
     body = _without_declaration(body.strip(_SPACES))
-    if not (body.startswith(b"<xml>") and body.endswith(b"</xml>")):
+    opening = _OPENING.match(body)
+    if opening is None or not body.endswith(b"</xml>"):
         return None
     parts: list[tuple[bytes, bytes]] = []
-    place, stop = 5, len(body) - 6
-    while True:
-        while body[place : place + 1] in _SPACE_BYTES:
-            place += 1
-        if place >= stop:
-            return parts if place == stop else None
-        end = body.find(b">", place, place + LONGEST_NAME + 2)
-        name = body[place + 1 : end]
-        if body[place] != _LESS or not name.isalpha() or len(parts) == most:
+    place, stop = opening.end(), len(body) - 6
+    while place < stop:
+        part = _PART.match(body, place, stop)
+        if part is None or len(parts) == most:
             return None
-        value, end = _text_at(body, end + 1, stop, sections)
-        if not body.startswith(b"</" + name + b">", end):
-            return None
+        name, text, plain = part.groups()
+        value: bytes = plain if text is None else text
+        if b"]]>" in value:
+            texts = value.split(b"]]><![CDATA[")
+            if text is None or len(texts) > sections or any(b"]]>" in piece for piece in texts):
+                return None
+            value = b"".join(texts)
         parts.append((name, value))
-        place = end + len(name) + 3
-
-
-def _text_at(body: bytes, place: int, stop: int, sections: int) -> tuple[bytes, int]:
-    """The text of an element that begins here, and where it ends; the end is `stop`, where no closing tag stands, if it is no flat text."""
-    if not body.startswith(_CDATA_BEGIN, place):
-        end = body.find(b"<", place, stop)
-        text = body[place:end]
-        return (text, end) if end >= 0 and b"&" not in text and _CDATA_CLOSE not in text else (b"", stop)
-    text = b""
-    for _ in range(sections):
-        end = body.find(_CDATA_CLOSE, place, stop)
-        if end < 0:
-            return b"", stop
-        text += body[place + 9 : end]
-        place = end + 3
-        if not body.startswith(_CDATA_BEGIN, place):
-            break
-    return text, place
+        place = part.end()
+    return parts
 
 
 def _without_declaration(body: bytes) -> bytes:
