@@ -175,19 +175,18 @@ def sealed_part(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
         elif b"&" in sealed:
             raise BadEnvelope("outer")
         flat_parts = read_flat(body[:begin] + body[end:], MOST_PARTS, sections=1)
-        if flat_parts is None or not _is_unmarked(sealed) or not all(_is_unmarked(value) for _, value in flat_parts):
+        if flat_parts is None:
             raise BadEnvelope("outer")
         parts = dict(flat_parts)
+        marked = b"".join((sealed, *parts.values()))
+        if b"]" in marked or b"<" in marked or b">" in marked:
+            raise BadEnvelope("outer")
         if len(parts) != len(flat_parts):
             raise BadEnvelope("doubled")
         del parts[b"Encrypt"]
     if not sealed or not _PLAIN_PARTS.isdisjoint(parts):
         raise BadEnvelope("plain")
     return sealed, parts
-
-
-def _is_unmarked(value: bytes) -> bool:
-    return not (b"]" in value or b"<" in value or b">" in value)
 
 
 def read_flat(body: bytes, most: int, *, sections: int) -> list[tuple[bytes, bytes]] | None:
