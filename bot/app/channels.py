@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot.app.build import App
-from bot.channels.base import Channel, ChannelContext, Token
-from bot.channels.config import reveal
+from bot.channels.base import Channel, Token
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.local import LocalChat, Persona
 from bot.channels.outbound.client import Outbound
 from bot.domain.message import Refusal

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from bot.channels.config import CallbackLimits
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, IncomingHandler, Reply
 
 if TYPE_CHECKING:
     from aiohttp import web
-
-    from bot.channels.outbound.client import Outbound
 
 Clock = Callable[[], datetime]
 """Aware UTC now; the only way a channel learns the time."""
@@ -77,17 +74,6 @@ class _UncountedSpending:
 
 
 FREE: Spending = _UncountedSpending()
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelContext:
-    """What a channel is given beside its own settings."""
-
-    outbound: Outbound
-    clock: Clock
-    note: Note
-    spending: Spending = FREE
-    limits: CallbackLimits = field(default_factory=CallbackLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,16 @@
-"""What the settings of all channels have in common; each channel's own stand beside it (bot/channels/<channel>/config.py)."""
+"""What the settings of all channels have in common, and what a channel is given beside its own (bot/channels/<channel>/config.py)."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from bot.channels.base import FREE, Clock, Note, Spending
+
+if TYPE_CHECKING:
+    from bot.channels.outbound.client import Outbound
 
 SHORTEST_SECRET = 8
 AES_KEY_LENGTH = 43
@@ -35,6 +41,17 @@ class CallbackLimits(BaseModel):
     freshness_seconds: int = Field(600, ge=60, le=3600)
     callback_bytes: int = Field(65536, ge=4096)
     reply_seconds: float = Field(4.0, gt=0, le=4.5)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelContext:
+    """What a channel is given beside its own settings."""
+
+    outbound: Outbound
+    clock: Clock
+    note: Note
+    spending: Spending = FREE
+    limits: CallbackLimits = field(default_factory=CallbackLimits)
 
 
 def reveal(secret: SecretStr | None) -> str:

@@ -20,7 +20,8 @@ from xml.etree import ElementTree
 from wechatpy.enterprise import create_reply, parse_message
 from wechatpy.enterprise.crypto import WeChatCrypto
 
-from bot.channels.base import ChannelContext, ignore_note
+from bot.channels.base import ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.signature import EnvelopeStamp
 from bot.channels.wecom.channel import WeComChannel
 from bot.channels.wecom.config import WeComConfig

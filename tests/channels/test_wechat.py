@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from wechatpy import parse_message
 
-from bot.channels.base import ChannelContext, ignore_note
+from bot.channels.base import ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.channel import BUSY, WeChatChannel
 from bot.channels.wechat.config import WeChatConfig

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.channels.base import ChannelContext, ignore_note
+from bot.channels.base import ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wecom.channel import WeComChannel
 from bot.channels.wecom.config import WeComConfig

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bot.channels.base import ChannelContext, Token, ignore_note
+from bot.channels.base import Token, ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.wecom.channel import WeComChannel
 from bot.channels.wecom.config import WeComConfig

@@ -13,9 +13,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from bot.channels.base import ChannelContext
 from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, add_route, json_response
-from bot.channels.config import reveal
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import stream
 from bot.channels.dingtalk.answering import AnswerFlow
 from bot.channels.dingtalk.config import DingTalkConfig

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import structlog
 from yarl import URL
 
-from bot.channels.base import ChannelContext, Clock
+from bot.channels.base import Clock
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each
-from bot.channels.config import reveal
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.config import DingTalkConfig

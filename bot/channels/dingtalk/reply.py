@@ -15,7 +15,7 @@ from urllib.parse import quote
 import structlog
 from yarl import URL
 
-from bot.channels.base import ChannelContext
+from bot.channels.config import ChannelContext
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.incoming import NAME, RobotMessage

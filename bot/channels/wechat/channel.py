@@ -17,10 +17,9 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import ChannelContext
 from bot.channels.batch_push import recall_each
 from bot.channels.callback import SUCCESS, Callback, CallbackResponse, CallbackRoute, ReplyDeadline, query_stamp
-from bot.channels.config import reveal
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.apis import wechat_api
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import decode_key, encode_key, is_key, option_line, split_text, truncate

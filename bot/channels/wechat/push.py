@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.channels.base import ChannelContext
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import truncate

@@ -15,9 +15,8 @@ import structlog
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import ChannelContext
 from bot.channels.callback import SUCCESS, Callback, CallbackResponse, CallbackRoute, ReplyDeadline, query_stamp
-from bot.channels.config import reveal
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import decode_key, split_text
 from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, sealed_part

@@ -12,9 +12,8 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.channels.base import ChannelContext
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each, sent_receipt
-from bot.channels.config import reveal
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.apis import wecom_api
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import split_text, truncate

@@ -13,10 +13,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import ChannelContext
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups, recall_each, sent_receipt
 from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, ReplyDeadline, json_response
-from bot.channels.config import reveal
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, check_robot, parse_object, robot_message
 from bot.channels.dingtalk.reply import escape_markdown

@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bot.channels.base import FREE, ChannelContext
+from bot.channels.base import FREE
+from bot.channels.config import ChannelContext
 from bot.channels.dingtalk.channel import DingTalkChannel
 from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.stream import StreamConnection

@@ -11,8 +11,8 @@ from typing import Any
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from bot.channels.base import FREE, ChannelContext, Spending
-from bot.channels.config import CallbackLimits
+from bot.channels.base import FREE, Spending
+from bot.channels.config import CallbackLimits, ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
 from bot.channels.wechat.config import WeChatConfig

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bot.channels.base import ChannelContext
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.zwding.channel import ZwDingChannel
 from bot.channels.zwding.config import ZwDingConfig
