@@ -85,10 +85,12 @@ def fill(path: Path, people: int, entries: int) -> None:
 def _insert(raw: Any, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Rows of a table; columns that are not named take the default of the table's class."""
     names = [name.strip(' "') for name in columns.split(",")]
-    defaults = {column.name: column.default.arg for column in metadata.tables[table].columns if column.default is not None and column.name not in names}
+    defaults = {
+        column.name: column.default.arg for column in metadata.tables[table].columns if column.default is not None and column.name not in names
+    }
     quoted = ", ".join(f'"{name}"' for name in [*names, *defaults])
     places = ", ".join([*("?" * len(names)), *(repr(int(value) if isinstance(value, bool) else value) for value in defaults.values())])
-    raw.executemany(f"INSERT INTO {table} ({quoted}) VALUES ({places})", rows)  # noqa: S608
+    raw.executemany(f"INSERT INTO {table} ({quoted}) VALUES ({places})", rows)
 
 
 def _moment_of(day: int, second: int = 0) -> str:
@@ -125,7 +127,9 @@ def _people(raw: Any, people: int) -> None:
 def _ledger(raw: Any, people: int, entries: int) -> None:
     """Everybody's entries of the year in the order of the days, then half as many of the year before; one in a hundred is taken back."""
     rng = random.Random(7)
-    columns = "person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version, recorded_at, recorded_by, reverses"
+    columns = (
+        "person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version, recorded_at, recorded_by, reverses"
+    )
 
     def rows(year: int, count: int) -> Iterator[tuple[Any, ...]]:
         for k in range(count):
@@ -140,7 +144,7 @@ def _ledger(raw: Any, people: int, entries: int) -> None:
     _insert(raw, "ledger", columns, rows(YEAR, entries))
     copied = "person_id, category, -credit_seconds, day, law, required, source_kind, source_id, rule, rule_version"
     raw.execute(
-        f"INSERT INTO ledger ({columns}) SELECT {copied}, '2026-10-08T04:00:00.000000Z', '9001', id FROM ledger WHERE id % 100 = 17"  # noqa: S608
+        f"INSERT INTO ledger ({columns}) SELECT {copied}, '2026-10-08T04:00:00.000000Z', '9001', id FROM ledger WHERE id % 100 = 17"
     )
     raw.execute(
         """INSERT INTO year_total (person_id, year, category, seconds, items)
@@ -188,7 +192,17 @@ EVERYBODY = '{"all":true}'
 
 def _campaigns(raw: Any, people: int) -> None:
     columns = "id, name, kind, content, rhythm, audience, clause, state, created_by, created_at, changed_at"
-    campaign = (1, "每周一课", "notice", '{"kind":"notice","title":"通知","text":"请学习","receipt":true}', '{"kind":"once","on":"2026-03-02","time":"09:00"}', EVERYBODY, "年度要点", "running", "9001")
+    campaign = (
+        1,
+        "每周一课",
+        "notice",
+        '{"kind":"notice","title":"通知","text":"请学习","receipt":true}',
+        '{"kind":"once","on":"2026-03-02","time":"09:00"}',
+        EVERYBODY,
+        "年度要点",
+        "running",
+        "9001",
+    )
     _insert(raw, "campaign", columns, [(*campaign, _moment_of(10), _moment_of(10))])
     occurrences = [(k + 1, 1, _moment_of(20 + 50 * k), _moment_of(20 + 50 * k), "fired", people) for k in range(5)]
     _insert(raw, "occurrence", "id, campaign_id, due, fired_at, state, invited", occurrences)
@@ -259,7 +273,20 @@ def _exams(raw: Any, people: int) -> None:
 
 def _contest(raw: Any, people: int) -> None:
     columns = "id, name, form, state, rules, source, audience, opens_at, closes_at, created_by, created_at, changed_at, closed_at, board"
-    contest = (1, "宪法周竞赛", "windowed", "closed", "{}", "{}", EVERYBODY, _moment_of(200), _moment_of(206), "9001", _moment_of(190), _moment_of(190))
+    contest = (
+        1,
+        "宪法周竞赛",
+        "windowed",
+        "closed",
+        "{}",
+        "{}",
+        EVERYBODY,
+        _moment_of(200),
+        _moment_of(206),
+        "9001",
+        _moment_of(190),
+        _moment_of(190),
+    )
     _insert(raw, "contest", columns, [(*contest, _moment_of(206), "{}")])
     _insert(
         raw,

@@ -98,7 +98,13 @@ def compliance(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     if sums.total.without_quota:
         notes.append(f"{sums.total.without_quota} 人未登记层级或该层级无年度要求，列为无应达，不计入分子分母。")
     return make_table(
-        session, ask, "达标率", f"学时达标率（{scope_name}）" if scope_name else "学时达标率", Part("各单位", RATE_COLUMNS, rows), notes=notes, terms=terms
+        session,
+        ask,
+        "达标率",
+        f"学时达标率（{scope_name}）" if scope_name else "学时达标率",
+        Part("各单位", RATE_COLUMNS, rows),
+        notes=notes,
+        terms=terms,
     )
 
 
@@ -200,7 +206,9 @@ def members(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     scope, scope_name = narrow_scope(session, scope, ask.about)
     rows = MemberRows(session, scope, ask, need)
     terms = ["差额=应达-合计；集体学法差额=集体学法下限-已有集体学法；两项都为 0 即达标。"]
-    return make_table(session, ask, "名单", f"学时名单（{scope_name}）", Part("人员", MEMBER_COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms)
+    return make_table(
+        session, ask, "名单", f"学时名单（{scope_name}）", Part("人员", MEMBER_COLUMNS, rows), notes=[f"共 {len(rows)} 人。"], terms=terms
+    )
 
 
 class MemberRows:
