@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -32,6 +33,7 @@ from bot.storage.db.engine import DRIVER_ERRORS
 from bot.storage.db.writer import Busy
 from bot.storage.delivery import queue
 from bot.storage.migrations import migrate
+from bot.storage.system import backups
 from bot.storage.system.tokens import SealedTokens
 from bot.web import health, middleware
 from bot.web.certificates import CertificatePages
@@ -49,6 +51,8 @@ REQUEST_SHUTDOWN_SECONDS = 4.0
 """Seconds that running requests have after the signal, then the channels' tasks, then the writers: together less than ten."""
 CHANNEL_SHUTDOWN_SECONDS = 6.0
 WRITER_SHUTDOWN_SECONDS = 2.5
+BACKUP_OVERDUE = timedelta(days=2)
+BACKUP_LOOK_EVERY = timedelta(hours=6)
 
 Announce = Callable[[str], None]
 
@@ -171,7 +175,22 @@ def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.Schedu
         schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),
         schedule.ScheduledJob("forecasts", schedule.FORECASTS_EVERY, forecasts),
         schedule.ScheduledJob("outbox", schedule.MEASURE_EVERY, partial(_measure_outbox, app)),
+        schedule.ScheduledJob("backup", BACKUP_LOOK_EVERY, partial(_log_backup_age, app)),
     )
+
+
+async def _log_backup_age(app: App) -> None:
+    """Log how old the last backup is: a warning when it is older than `BACKUP_OVERDUE`, or when there is none."""
+    try:
+        latest = await app.database.read(backups.latest)
+    except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
+        log.warning("backups not looked at", reason=type(wrong).__name__)
+        return
+    if latest is None:
+        log.warning("no backup was ever taken of this database")
+        return
+    age = app.clock() - latest.taken_at
+    (log.warning if age > BACKUP_OVERDUE else log.info)("last backup", taken_at=latest.taken_at.isoformat(), hours=age // timedelta(hours=1))
 
 
 async def _measure_outbox(app: App) -> None:
@@ -188,13 +207,15 @@ async def _measure_outbox(app: App) -> None:
 def _readiness_check(app: App) -> health.Check:
     head = migrate.head()
 
-    def compare_schema(session: Session) -> str:
-        revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
-        return "" if revision == head else "schema"
+    def look(session: Session) -> health.Readiness:
+        if session.execute(text("SELECT version_num FROM alembic_version")).scalar() != head:
+            return health.Readiness("schema", None)
+        latest = backups.latest(session)
+        return health.Readiness("", None if latest is None else latest.taken_at)
 
-    async def check() -> str:
+    async def check() -> health.Readiness:
         # Not on the reader threads: two long reports must not make a replica look dead.
-        return await asyncio.to_thread(app.database.read_now, compare_schema)
+        return await asyncio.to_thread(app.database.read_now, look)
 
     return check
 
@@ -219,6 +240,7 @@ async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Seq
         gc.set_threshold(20_000, 20, 50)
         log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled)
         _announce_start(announce, settings.host, port, enabled, disabled)
+        await _log_backup_age(app)
         await stop.wait()
         log.info("stopping", waiting=app.database.depth)
         listener.close()

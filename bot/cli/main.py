@@ -6,7 +6,7 @@ import sys
 
 from sqlalchemy.exc import DBAPIError
 
-from bot.cli import activity, campaign, certificate, chat, contest, exam, grading, library, people, public_series, reports, serve
+from bot.cli import activity, campaign, certificate, chat, contest, exam, grading, library, people, public_series, reports, serve, system
 from bot.cli.chinese import translate_typer
 from bot.cli.common import cli, database_fault, print_error
 from bot.domain.message import Refusal
@@ -17,6 +17,7 @@ from bot.storage.db.writer import Busy
 
 MODULES = (
     serve,
+    system,
     chat,
     people,
     library,

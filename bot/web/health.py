@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from aiohttp import web
@@ -13,8 +15,17 @@ log = structlog.get_logger(__name__)
 CHECK_SECONDS = 3.0
 """Seconds the readiness check may take."""
 
-Check = Callable[[], Awaitable[str]]
-"""Returns an empty text when the service is ready, else the cause in a few words; an exception counts as not ready."""
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Why the service cannot work, in a few words (empty: it can), and when its database was last backed up (None: never)."""
+
+    problem: str
+    last_backup: datetime | None
+
+
+Check = Callable[[], Awaitable[Readiness]]
+"""An exception counts as not ready."""
 
 
 def attach(app: web.Application, check: Check) -> None:
@@ -24,11 +35,13 @@ def attach(app: web.Application, check: Check) -> None:
     async def ready(request: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                wrong = await check()
+                readiness = await check()
         except Exception as failed:
             log.warning("not ready", error=type(failed).__name__)
-            wrong = "database"
-        return web.json_response({"status": wrong or "ok"}, status=503 if wrong else 200)
+            return web.json_response({"status": "database"}, status=503)
+        last_backup = None if readiness.last_backup is None else readiness.last_backup.isoformat(timespec="seconds")
+        status = {"status": readiness.problem or "ok", "last_backup": last_backup}
+        return web.json_response(status, status=503 if readiness.problem else 200)
 
     app.router.add_get("/healthz", alive)
     app.router.add_get("/readyz", ready)

@@ -70,6 +70,7 @@ GOOD: dict[str, Row] = {
     "preference": {"person_id": 900, "push_at": "08:30", "quiet_from": "21:00", "quiet_to": "08:00", "digest": 1, "channel": ""},
     "vote": {"occurrence_id": 900, "person_id": 900, "choice": "A", "voted_at": AT},
     "switch": {"name": "quiet", "is_on": 0, "turned_by": "t", "turned_at": AT, "reason": ""},
+    "backup": {"taken_at": AT, "folder": "/backups/1", "size": 4096, "sha256": "0" * 64, "taken_by": "t"},
     "duty": {
         "id": 900, "year": 2026, "law": "民法典", "unit_id": 900, "form": "讲座", "count": 1, "deadline": "2026-12-31", "clause": "",
         "recorded_at": AT,
@@ -218,6 +219,7 @@ BAD: list[tuple[str, Row, str]] = [
     ("link", {"purpose": "p" * 21}, "purpose_fits"),
     ("link", {"ref": "r" * 81}, "ref_fits"),
     ("visit", {"hash": "0" * 63}, "hash_is_sha256"),
+    ("backup", {"sha256": "0" * 63}, "sha256_has_64_digits"),
     ("planned", {"state": "done"}, "done_on_a_day"),
     ("correction", {"reason": ""}, "reason_fits"),
     ("correction", {"reason": "长" * 501}, "reason_fits"),

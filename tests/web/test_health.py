@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from aiohttp import web
 from sqlalchemy import Engine, text
 
 from bot.channels.local import Persona
+from bot.storage.system import backups
 from bot.web import middleware
 from tests.support.service import running_service, window
 
@@ -26,7 +28,15 @@ async def test_a_house_on_either_database_is_alive_and_ready(engine: Engine) -> 
         async with session.get(f"{service.url}/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
         async with session.get(f"{service.url}/readyz") as answer:
-            assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+            assert (answer.status, await answer.json()) == (200, {"status": "ok", "last_backup": None})
+
+
+async def test_readiness_says_when_the_database_was_last_backed_up(engine: Engine) -> None:
+    taken_at = datetime(2026, 11, 30, 18, tzinfo=UTC)
+    async with running_service(engine) as service, aiohttp.ClientSession() as session:
+        await service.app.database.write(lambda database: backups.record(database, taken_at, "/backups/xuefa-1", 4096, "0" * 64, "cli:ops"))
+        async with session.get(f"{service.url}/readyz") as answer:
+            assert await answer.json() == {"status": "ok", "last_backup": "2026-11-30T18:00:00+00:00"}
 
 
 async def test_a_house_on_a_schema_of_tomorrow_is_alive_but_not_ready(sqlite_engine: Engine) -> None:
@@ -34,7 +44,7 @@ async def test_a_house_on_a_schema_of_tomorrow_is_alive_but_not_ready(sqlite_eng
         with sqlite_engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
         async with session.get(f"{service.url}/readyz") as answer:
-            assert (answer.status, await answer.json()) == (503, {"status": "schema"})
+            assert (answer.status, await answer.json()) == (503, {"status": "schema", "last_backup": None})
         async with session.get(f"{service.url}/healthz") as answer:
             assert answer.status == 200
 

@@ -1,4 +1,4 @@
-"""Tables of the system: inbox, audit log, platform tokens, tallies, one-time links with their visits, switches.
+"""Tables of the system: inbox, audit log, platform tokens, tallies, one-time links with their visits, switches, backups.
 
 Of the secrets of links and visits only the hashes are stored.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, Index
-from sqlmodel import SQLModel
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer
+from sqlmodel import Field, SQLModel
 
 from bot.storage.tables.columns import (
     STRICT,
@@ -139,3 +139,17 @@ class SwitchRow(SQLModel, table=True):
     turned_by: str = text_column()
     turned_at: datetime = moment_column()
     reason: str = text_column(default="")
+
+
+class BackupRow(SQLModel, table=True):
+    """A backup that was taken of this database: where it was written, how large (bytes) and the SHA-256 of its file."""
+
+    __tablename__ = "backup"
+    __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256_has_64_digits"), is_moment("taken_at"), STRICT)
+
+    id: int | None = key_column()
+    taken_at: datetime = moment_column(index=True)
+    folder: str = text_column()
+    size: int = Field(sa_type=BigInteger().with_variant(Integer(), "sqlite"))
+    sha256: str = text_column()
+    taken_by: str = text_column()

@@ -1,0 +1,1 @@
+"""The system itself: backup and restore."""
