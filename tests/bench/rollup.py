@@ -29,7 +29,7 @@ from bot.domain.reports import ReportQuery, Scope, Table
 from bot.services.reports import formats
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine, ping
-from bot.storage.files.loader import data_root, load_calendar, load_library
+from bot.storage.files.loader import data_root, load_library
 from bot.storage.migrations.migrate import migrate
 from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.columns import stamp
@@ -41,7 +41,7 @@ YEAR = 2026
 TODAY = date(2026, 11, 20)
 DAYS_OF_YEAR = 320
 NOW = datetime(2026, 11, 20, 4, tzinfo=UTC)
-CALENDAR, _ = load_calendar(Path(__file__).parents[2])
+LIBRARY, _ = load_library(data_root())
 POLICY = HoursPolicy(
     (
         RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": 2700}),
@@ -153,8 +153,7 @@ def _ledger(raw: Any, people: int, entries: int) -> None:
 
 
 def _study(raw: Any, people: int) -> None:
-    library, _ = load_library(data_root())
-    question = next(question for question in library.questions.values() if question.letters == "ABCD")
+    question = next(question for question in LIBRARY.questions.values() if question.letters == "ABCD")
     body = json.dumps(question_body(question), ensure_ascii=False)
     versions = [(n, f"bench-{n}", 1, "bench", f"{n:064}", body, _moment_of(0)) for n in range(1, 41)]
     _insert(raw, "question_version", "id, question, version, bank, digest, body, loaded_at", versions)
@@ -357,7 +356,7 @@ def measure(path: Path, name: str) -> dict[str, Any]:
     """One figure, in CPU seconds: the best run, and the first one."""
     database = Database(open_engine(f"sqlite:///{path}"))
     figure = FIGURES[name]
-    ask = ReportQuery(YEAR, figure.day, TODAY, POLICY, figure.about, CALENDAR)
+    ask = ReportQuery(YEAR, figure.day, TODAY, POLICY, figure.about, LIBRARY)
     times, rows, size = [], 0, 0
     for _ in range(figure.runs):
         began = time.process_time()
