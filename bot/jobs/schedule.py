@@ -1,4 +1,7 @@
-"""The jobs that run again and again while the service runs: campaigns, reminders, exams, contests, forecasts, cleaning. The database knows what is due."""
+"""The jobs that run again and again while the service runs: campaigns, reminders, exams, contests, forecasts, cleaning.
+
+The database knows what is due.
+"""
 
 from __future__ import annotations
 

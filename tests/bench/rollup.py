@@ -143,9 +143,7 @@ def _ledger(raw: Any, people: int, entries: int) -> None:
     _insert(raw, "ledger", columns, rows(YEAR - 1, entries // 2))
     _insert(raw, "ledger", columns, rows(YEAR, entries))
     copied = "person_id, category, -credit_seconds, day, law, required, source_kind, source_id, rule, rule_version"
-    raw.execute(
-        f"INSERT INTO ledger ({columns}) SELECT {copied}, '2026-10-08T04:00:00.000000Z', '9001', id FROM ledger WHERE id % 100 = 17"
-    )
+    raw.execute(f"INSERT INTO ledger ({columns}) SELECT {copied}, '2026-10-08T04:00:00.000000Z', '9001', id FROM ledger WHERE id % 100 = 17")
     raw.execute(
         """INSERT INTO year_total (person_id, year, category, seconds, items)
            SELECT person_id, CAST(substr(day, 1, 4) AS INTEGER), category, SUM(credit_seconds), 0 FROM ledger GROUP BY 1, 2, 3"""

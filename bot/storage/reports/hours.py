@@ -1,4 +1,4 @@
-"""Reports on hours: 达标率 (how many have reached the quota, up the tree), 名单 (the people of a unit), 个人 (one person's year, down to the entry)."""
+"""Reports on hours: 达标率 (how many have reached the quota), 名单 (the people of a unit), 个人 (one person's year, down to the entry)."""
 
 from __future__ import annotations
 
