@@ -85,9 +85,8 @@ def fill(path: Path, people: int, entries: int) -> None:
 def _insert(raw: Any, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Rows of a table; columns that are not named take the default of the table's class."""
     names = [name.strip(' "') for name in columns.split(",")]
-    defaults = {
-        column.name: column.default.arg for column in metadata.tables[table].columns if column.default is not None and column.name not in names
-    }
+    unnamed = [column for column in metadata.tables[table].columns if column.default is not None and column.name not in names]
+    defaults: dict[str, Any] = {column.name: getattr(column.default, "arg", None) for column in unnamed}
     quoted = ", ".join(f'"{name}"' for name in [*names, *defaults])
     places = ", ".join([*("?" * len(names)), *(repr(int(value) if isinstance(value, bool) else value) for value in defaults.values())])
     raw.executemany(f"INSERT INTO {table} ({quoted}) VALUES ({places})", rows)
@@ -138,7 +137,8 @@ def _ledger(raw: Any, people: int, entries: int) -> None:
             for n in range(1, people + 1):
                 # Most come to some forty hours in a year; who has a number that ends in 3 does half as much.
                 seconds = 60 + rng.randrange(220_000 // max(entries, 6)) // (2 if n % 10 == 3 else 1)
-                yield n, category, seconds, day.isoformat(), "", 0, "lesson" if k % 6 == 0 else "bench", f"{year}:{k}", "D2", 1, at, "system", None  # fmt: skip
+                kind = "lesson" if k % 6 == 0 else "bench"
+                yield n, category, seconds, day.isoformat(), "", 0, kind, f"{year}:{k}", "D2", 1, at, "system", None
 
     _insert(raw, "ledger", columns, rows(YEAR - 1, entries // 2))
     _insert(raw, "ledger", columns, rows(YEAR, entries))
@@ -166,7 +166,7 @@ def _study(raw: Any, people: int) -> None:
         "answer",
         "person_id, sitting_id, n, question, version_id, choice, correct, earned, provisional, channel, message_id, arrived_at, recorded_at, late",
         (
-            (row[1], row[0], n, f"bench-{n}", n, "A", 1, 1000, 0, CHANNELS[(row[0] + (n > 3)) % 3 if row[0] % 9 == 0 else row[0] % 3], f"{row[0]}.{n}",
+            (row[1], row[0], n, f"bench-{n}", n, "A", 1, 1000, 0, CHANNELS[(row[0] + (n > 3 and row[0] % 9 == 0)) % 3], f"{row[0]}.{n}",
              row[7], row[7], 0)
             for row in sittings
             for n in range(1, 6)

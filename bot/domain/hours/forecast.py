@@ -1,7 +1,8 @@
 """Who will miss the quota at the present pace, how sure that is, and the smallest plan that reaches it (bot/docs/rules.md V17).
 
 我的学时, the report 预警 and 催学 all say what stands here, so that nobody is told two things. The pace is what was earned so far this year by
-working day on duty, each category by itself; it is carried on to the last day of the year. The margin is made of how much a person's own weeks differ: the range holds four times out of five, which the back-test checks.
+working day on duty, each category by itself; it is carried on to the last day of the year. The margin is made of
+how much a person's own weeks differ: the range holds four times out of five, which the back-test checks.
 """
 
 from __future__ import annotations

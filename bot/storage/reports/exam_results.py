@@ -57,16 +57,14 @@ OUT_OF_OFFICE = ("已离职", "未入职")
 TOTAL = "合计"
 
 
-# The try of each person that counts, as it stood at :until: the best of those that were closed by then, else the one that was open.
-_TRIED = """tried AS (SELECT person_id, n, closed_at, closed_by, score, passed FROM (
-        SELECT person_id, n, CASE WHEN closed_at < :until THEN closed_at END AS closed_at,
-               CASE WHEN closed_at < :until THEN closed_by END AS closed_by,
-               CASE WHEN closed_at < :until THEN score END AS score, CASE WHEN closed_at < :until THEN passed END AS passed,
-               ROW_NUMBER() OVER (PARTITION BY person_id ORDER BY CASE WHEN closed_at < :until THEN 0 ELSE 1 END,
-                   CASE WHEN closed_at < :until AND score > 0 THEN score ELSE -1 END DESC, sitting_id) AS place
-        FROM attempt WHERE exam_id = :exam AND started_at < :until) every WHERE place = 1)"""
+_RANK = "CASE WHEN {t}.closed_at < :until THEN CASE WHEN {t}.score > 0 THEN {t}.score ELSE 0 END ELSE -1 END"
+_BETTER = f"({_RANK.format(t='b')} > {_RANK.format(t='t')} OR ({_RANK.format(t='b')} = {_RANK.format(t='t')} AND b.sitting_id < t.sitting_id))"
+# Found by the key of an attempt, person by person: SQLite takes the attempts of an exam for few, and would look through all of them for each.
+_JOIN_TRIED = f"""LEFT JOIN attempt t ON t.exam_id = :exam AND t.person_id = w.person_id AND t.started_at < :until
+    AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.exam_id = :exam AND b.person_id = t.person_id AND b.started_at < :until AND {_BETTER})"""  # noqa: S608
+"""The try that counts, `t`, as it stood at :until: the best of those that were closed by then, else the one that was open."""
 _IS_MEANT = f"""(t.person_id IS NOT NULL OR s.reason NOT IN ({", ".join(repr(reason) for reason in (*AWAY_REASONS, *OUT_OF_OFFICE))}))"""
-"""Said of somebody in office: has begun (`tried t`), or is of the audience (`selected s`) and not away."""
+"""Said of somebody in office: has begun, or is of the audience (`selected s`) and not away."""
 
 
 @dataclass(slots=True)
@@ -91,10 +89,10 @@ class ExamTry:
     """The try that counts: `closed_at` and what follows are None while it is open."""
 
     n: int
-    closed_at: str | None
-    closed_by: str | None
-    score: int | None
-    passed: int | None
+    closed_at: str | None = None
+    closed_by: str | None = None
+    score: int | None = None
+    passed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,19 +210,20 @@ def _unit_rows(roll: ExamRoll, units: dict[int, ReportUnit]) -> list[Row]:
 
 
 def _exam_text(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> tuple[str, dict[str, Any]]:
-    """The parts `office`, `selected` (the audience with reasons) and `tried` of a WITH RECURSIVE, and their values.
+    """The parts `office` and `selected` (the audience with reasons) of a WITH RECURSIVE, and the values of them and of `_JOIN_TRIED`.
 
     They show the exam as it stood at the end of the day asked for, and people where they were on its last day.
     """
     day = min(day_of(exam.closes_at), ask.last)
     selection, values = audience.selection_statement(session, exam.audience, day, min(ask.until, exam.closes_at))
-    return f"{office_sql(scope)}, selected AS ({selection}), {_TRIED}", {**values, "until": stamp(ask.until), "exam": exam.id}
+    return f"{office_sql(scope)}, selected AS ({selection})", {**values, "until": stamp(ask.until), "exam": exam.id}
 
 
 def _exam_sum(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> ExamSum:
     parts, values = _exam_text(session, scope, ask, exam)
-    text = f"""WITH RECURSIVE {parts} SELECT COUNT(*), COUNT(t.person_id), COALESCE(SUM(CASE WHEN t.passed = 1 THEN 1 ELSE 0 END), 0)
-        FROM (SELECT DISTINCT person_id FROM office) w LEFT JOIN tried t ON t.person_id = w.person_id
+    text = f"""WITH RECURSIVE {parts}
+        SELECT COUNT(*), COUNT(t.person_id), COALESCE(SUM(CASE WHEN t.passed = 1 AND t.closed_at < :until THEN 1 ELSE 0 END), 0)
+        FROM (SELECT DISTINCT person_id FROM office) w {_JOIN_TRIED}
         LEFT JOIN selected s ON s.id = w.person_id WHERE {_IS_MEANT}"""  # noqa: S608
     return ExamSum(*map(int, Statement(text).one(session, **values)))
 
@@ -232,19 +231,20 @@ def _exam_sum(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> E
 def _exam_roll(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> ExamRoll:
     parts, values = _exam_text(session, scope, ask, exam)
     text = f"""WITH RECURSIVE {parts}
-        SELECT w.person_id, w.unit_id, CASE WHEN {_IS_MEANT} THEN 1 ELSE 0 END, t.n, t.closed_at, t.closed_by, t.score, t.passed
-        FROM office w LEFT JOIN tried t ON t.person_id = w.person_id LEFT JOIN selected s ON s.id = w.person_id
+        SELECT w.person_id, w.unit_id, CASE WHEN {_IS_MEANT} THEN 1 ELSE 0 END, t.n, t.closed_at < :until,
+               t.closed_at, t.closed_by, t.score, t.passed
+        FROM office w {_JOIN_TRIED} LEFT JOIN selected s ON s.id = w.person_id
         WHERE {_IS_MEANT} OR s.reason IN ({", ".join(repr(reason) for reason in AWAY_REASONS)})"""  # noqa: S608
     units: dict[int, tuple[int, ...]] = {}
     tries: dict[int, ExamTry] = {}
     away: set[int] = set()
     alone: dict[int, tuple[int, ...]] = {}
-    for person_id, unit_id, is_meant, n, *closing in stream(session, text, values):
+    for person_id, unit_id, is_meant, n, was_closed, *closing in stream(session, text, values):
         if not is_meant:
             away.add(person_id)
             continue
         if n is not None:
-            tries[person_id] = ExamTry(n, *closing)
+            tries[person_id] = ExamTry(n, *closing) if was_closed else ExamTry(n)
         own = units.get(person_id)
         # One tuple for all who are in one unit only.
         units[person_id] = alone.setdefault(unit_id, (unit_id,)) if own is None else tuple(sorted({*own, unit_id}))

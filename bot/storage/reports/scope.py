@@ -209,7 +209,7 @@ def office_sql(scope: Scope) -> str:
         return f"office AS ({office})"
     roots = ", ".join(str(int(root)) for root in scope.roots) or "NULL"
     tree = f"SELECT id FROM unit WHERE id IN ({roots}) UNION SELECT u.id FROM unit u JOIN tree ON u.parent_id = tree.id"  # noqa: S608
-    return f"tree(id) AS ({tree}), office AS ({office} AND t.unit_id IN (SELECT id FROM tree))"
+    return f"tree(id) AS ({tree}), office AS ({office} AND t.unit_id IN (SELECT id FROM tree))"  # noqa: S608
 
 
 # ── Seconds ──
