@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine, ping
 from bot.storage.files.loader import data_root, load_library
 from bot.storage.migrations.migrate import migrate
+from bot.storage.reports import forecast
 from bot.storage.reports.registry import REPORTS
 from bot.storage.tables.columns import stamp
 from bot.storage.tables.hours import CATEGORIES
@@ -79,7 +81,18 @@ def fill(path: Path, people: int, entries: int) -> None:
         _exams(raw, people)
         _contest(raw, people)
         _duties(raw)
+    _keep_forecasts(Database(engine))
     engine.dispose()
+
+
+def _keep_forecasts(database: Database) -> None:
+    """As the job of the service does every few minutes (bot/jobs/schedule.py)."""
+    ask = ReportQuery(YEAR, TODAY, TODAY, POLICY, library=LIBRARY)
+    basis, people, entry_id = database.read_now(lambda session: forecast.to_keep(session, ask))
+    for place in range(0, len(people), 500):
+        made = database.read_now(partial(forecast.make, ask=ask, ids=people[place : place + 500]))
+        database.write_now(partial(forecast.keep, basis=basis, forecasts=made))
+    database.write_now(lambda session: forecast.keep_run(session, basis, entry_id, NOW))
 
 
 def _insert(raw: Any, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -337,7 +350,7 @@ FIGURES = {
     "名单, csv": ReportFigure("名单", form="csv", runs=1),
     "名单, xlsx": ReportFigure("名单", form="xlsx", runs=1),
     "预警, csv": ReportFigure("预警", form="csv", runs=1),
-    "预警, as of yesterday": ReportFigure("预警", day=TODAY - timedelta(1), runs=1),
+    "预警, nothing kept": ReportFigure("预警", day=TODAY - timedelta(1), runs=1),
 }
 
 
