@@ -47,7 +47,7 @@ RATE_COLUMNS = (
     Column("own", "其中本级", "int", phone="never"),
     Column("apart", "无应达", "int", phone="if any"),
 )
-_TIERS = Statement("SELECT DISTINCT tier FROM person")
+_TIERS = "WITH RECURSIVE {office} SELECT DISTINCT p.tier FROM office o JOIN person p ON p.id = o.person_id"
 TOTAL = "合计"
 
 
@@ -149,7 +149,8 @@ def _figures_by_unit(session: Session, scope: Scope, ask: ReportQuery, need: Yea
     """
     selects = ["SELECT CAST(NULL AS TEXT) AS tier, 0 AS need, 0 AS least WHERE 1 = 0"]
     values: dict[str, object] = {**bind_values(ask), "per_hour": need.seconds_per_hour, "quarters": QUARTERS_PER_HOUR}
-    for n, (tier,) in enumerate(_TIERS.all(session)):
+    tiers = Statement(_TIERS.format(office=office_sql(scope))).all(session, day=ask.last.isoformat())
+    for n, (tier,) in enumerate(tiers):
         hours = need.need(tier)
         if hours is None:
             continue
@@ -274,10 +275,12 @@ REFUSED_COLUMNS = (
 )
 
 _PERSON = Statement("SELECT id, staff_no, name, tier FROM person WHERE staff_no = :staff_no")
+# COALESCE: once it has statistics, SQLite takes an index on `reverses`, nearly always NULL, for of no use, and would look for a reversal
+# among all that was recorded until that day, for each entry anew.
 _ENTRIES = Statement(
     """SELECT l.id, l.day, l.category, l.credit_seconds, l.source_kind, l.source_id, l.rule, l.rule_version, l.recorded_at, l.recorded_by,
               l.reverses, r.id, s.seq
-       FROM ledger l LEFT JOIN ledger r ON r.reverses = l.id AND r.recorded_at < :until LEFT JOIN seal s ON s.entry_id = l.id
+       FROM ledger l LEFT JOIN ledger r ON r.reverses = l.id AND COALESCE(r.recorded_at, '') < :until LEFT JOIN seal s ON s.entry_id = l.id
        WHERE l.person_id = :person_id AND l.day >= :first AND l.day <= :day AND l.recorded_at < :until ORDER BY l.day DESC, l.id DESC"""
 )
 _REFUSED = Statement(
