@@ -14,8 +14,10 @@ from bot.cli.dry_run import DRY_RUN_NOTE, run_or_rehearse, with_catalog
 from bot.commands.exam import messages
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam import blueprint
-from bot.domain.exam.exam import Exam, clock_text, gate_json, parse_moment
+from bot.domain.exam.exam import Exam, clock_text, gate_json
 from bot.domain.people import audience
+from bot.domain.text.dates import read_moment
+from bot.domain.times import day_of
 from bot.services.exam import extra_time, manage
 from bot.services.exam.manage import ExamPreview, ExamProgress
 from bot.services.library.catalog import Catalog
@@ -209,7 +211,8 @@ def makeup(
 
     def work(session: Session, catalog: Catalog) -> tuple[Exam, ExamPreview]:
         limit = None if cap is None else round(cap * 1000)
-        makeup_id = manage.create_makeup(session, catalog, _author(), exam_id, parse_moment(opens), parse_moment(closes), now(), rule=rule, cap=limit)
+        opening, closing = (read_moment(text, day_of(now())) for text in (opens, closes))
+        makeup_id = manage.create_makeup(session, catalog, _author(), exam_id, opening, closing, now(), rule=rule, cap=limit)
         return _exam_and_preview(session, catalog, makeup_id)
 
     exam, preview = run_or_rehearse(work, apply=apply)

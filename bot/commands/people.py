@@ -12,12 +12,12 @@ from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import CHANNELS, DEFAULT_QUIET_HOURS, Preference, RoleName, parse_channel, parse_clock, parse_clock_span
 from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET, parse_goal_day, parse_minutes, parse_target
+from bot.domain.text.dates import read_day
 from bot.domain.times import clock_of
 from bot.services.people import binding, leave
 from bot.services.people.binding import CODE_DIGITS, BindingAttempt, BindingOutcome
 from bot.services.people.leave import LeaveLine
 from bot.services.study import mistakes
-from bot.storage.files import cells
 from bot.storage.people import accounts, admin_scope, roster
 from bot.storage.people import leave as people_leave
 from bot.storage.people.roster import PersonRecord
@@ -88,11 +88,12 @@ def record_leave(ctx: Context, text: str) -> Reply:
     if words and words[0] in ("取消", "销假"):
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")
-        cancelled = leave.cancel(ctx.session, person, _parse_day(words[1]), ctx.now, actor=actor, via=via)
+        cancelled = leave.cancel(ctx.session, person, _read_leave_day(words[1], ctx.today), ctx.now, actor=actor, via=via)
         return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.leave_text(cancelled.kind, cancelled.since, cancelled.until)}。")
     if not 1 <= len(words) <= 2:
         raise Refusal(f"没有看懂。可以这样说：{LEAVE_USAGE}。")
-    since, until = _parse_day(words[0]), _parse_day(words[1]) if len(words) == 2 else None
+    since = _read_leave_day(words[0], ctx.today)
+    until = _read_leave_day(words[1], since) if len(words) == 2 else None
     if until is None and kind == "leave":
         until = since
     reason = leave.dates_fault(kind, since, until)
@@ -107,6 +108,13 @@ def record_leave(ctx: Context, text: str) -> Reply:
     return Reply(f"✅ 已登记：{plan.steps[0]}。这段时间不推送，连续学法不中断。", buttons=(Option(f"请假 {person.staff_no}", "查看"),))
 
 
+def _read_leave_day(text: str, today: date) -> date:
+    try:
+        return read_day(text, today, "nearest")
+    except Refusal as refusal:
+        raise Refusal(f"没有登记：{refusal}") from None
+
+
 def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
     """Somebody in office within the administrator's reach; anybody else is answered as unknown."""
     person = next((candidate for candidate in roster.list_people(ctx.session) if candidate.staff_no.casefold() == staff_no.casefold()), None)
@@ -118,16 +126,6 @@ def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
     ):
         raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{LEAVE_USAGE}。")
     return person
-
-
-def _parse_day(text: str) -> date:
-    try:
-        day = cells.parse_day(text)
-    except cells.BadCell as bad:
-        raise Refusal(f"没有登记：{bad}。") from None
-    if day is None:
-        raise Refusal(f"没有登记：缺日期。可以这样说：{LEAVE_USAGE}。")
-    return day
 
 
 def _leave_reply(ctx: Context, person: PersonRecord) -> Reply:

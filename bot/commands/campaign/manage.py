@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 from bot.commands.campaign import messages
@@ -18,6 +17,7 @@ from bot.domain.delivery.reminders import parse_deadline
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.audience import parse_audience
 from bot.domain.people.person import CHANNELS, RoleName
+from bot.domain.text.dates import find_day
 from bot.services.campaign import manage, packs, push
 from bot.services.delivery import progress
 from bot.storage import campaign
@@ -130,7 +130,7 @@ def _draft_campaign(ctx: Context, _: str) -> Reply:
         author(ctx),
         name,
         parse_content(said_content, ctx.library),
-        parse_schedule(said_schedule),
+        parse_schedule(said_schedule, ctx.today),
         parse_audience(said_audience),
         ctx.now,
         clause=extras.get("依据", ""),
@@ -172,10 +172,9 @@ def _stop(ctx: Context, argument: str) -> Reply:
 def _skip(ctx: Context, argument: str) -> Reply:
     first, _, day = argument.partition(" ")
     campaign_id = parse_campaign_id(first, "活动 跳过 12 2026-05-06")
-    try:
-        when = date.fromisoformat(day.strip())
-    except ValueError:
-        raise Refusal(f"请写明跳过哪一天，例如「活动 跳过 {campaign_id} 2026-05-06」。") from None
+    when = find_day(day, ctx.today)
+    if when is None:
+        raise Refusal(f"请写明跳过哪一天，例如「活动 跳过 {campaign_id} 2026-05-06」。")
     manage.skip_date(ctx.session, ctx.catalog, author(ctx), campaign_id, when, ctx.now)
     return _show_campaign(ctx, campaign_id)
 

@@ -12,10 +12,11 @@ from bot.commands.exam import messages
 from bot.commands.exam.sit import ADMIN_VERBS
 from bot.commands.router import Context
 from bot.domain.exam.blueprint import parse_blueprint
-from bot.domain.exam.exam import EXTENSION_LABELS, Exam, WantedExam, clock_text, parse_gate, parse_results_rule, parse_window
+from bot.domain.exam.exam import EXTENSION_LABELS, Exam, WantedExam, clock_text, parse_gate, parse_results_rule
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.audience import parse_audience
 from bot.domain.people.person import RoleName
+from bot.domain.text.dates import read_span
 from bot.services.exam import extra_time, manage
 from bot.storage.exam import attempts
 from bot.storage.people import audience
@@ -84,7 +85,7 @@ def _new(ctx: Context, _: str) -> Reply:
         raise Refusal(f"请写全四项，用分号隔开：{NEW_USAGE}\n例如：{NEW_EXAMPLE}")
     name, window, audience_text, *further = pieces
     blueprint_pieces, extras = read_extras(further)
-    opens, closes = parse_window(window)
+    opens, closes = read_span(window, ctx.today)
     wanted = WantedExam(name, parse_blueprint("；".join(blueprint_pieces)), parse_audience(audience_text), opens, closes, **extras)
     exam_id = manage.create(ctx.session, ctx.catalog, author(ctx), wanted, ctx.now)
     preview = _show(ctx, str(exam_id))
@@ -218,7 +219,7 @@ def _makeup(ctx: Context, text: str) -> Reply:
     match = _MAKEUP.fullmatch(text)
     if match is None:
         raise Refusal("请写明补哪一场、什么时候，例如「考试 补考 12 2026-03-20 09:00 至 11:00 缺考和不及格 最多 60 分」。")
-    opens, closes = parse_window(match[2])
+    opens, closes = read_span(match[2], ctx.today)
     rule = next((key for key, label in manage.MAKEUP_RULES.items() if label == match[3]), "both")
     cap = None if match[4] is None else round(float(match[4]) * 1000)
     exam_id = manage.create_makeup(ctx.session, ctx.catalog, author(ctx), int(match[1]), opens, closes, ctx.now, rule=rule, cap=cap)
