@@ -99,7 +99,9 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
-    if not asyncio.run(_serve_until_signal(app, personas)):
+    with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
+        in_time = runner.run(_serve_until_signal(app, personas))
+    if not in_time:
         # A thread is still blocked outside the program; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()

@@ -11,8 +11,6 @@ from collections import OrderedDict
 from io import BytesIO
 from threading import Lock
 
-import segno
-
 from bot.domain.certificate import code_text, full_number, page_path
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date
@@ -56,6 +54,9 @@ class CertificatePrinter:
 
 
 def _page(held: IssuedCertificate, form: Form, pages: str) -> Page:
+    # Loaded when a certificate is drawn: the service starts without it.
+    import segno
+
     body, drawing = held.body, BytesIO()
     link = full_number(held.number, held.code)
     segno.make(f"{pages}{page_path(link)}" if pages else link, error="m", micro=False).save(drawing, kind="svg", border=0, xmldecl=False)

@@ -8,7 +8,7 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from bot.channels.button_keys import encode_key
+from bot.channels.render import encode_key
 from tests.bench.live.hall import WeCom, user_of
 from tests.bench.load import opened, posted, tap, text
 from tests.support.platforms.envelopes import Sealer
