@@ -25,7 +25,7 @@ from bot.cli.common import now as common_now
 from bot.domain.calendar import missing_year_warning
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.certificate import pdf
+from bot.services.certificate.typesetter import font_problem
 from bot.services.demo import campaigns, exams, seed
 from bot.services.library.catalog import Catalog
 from bot.settings import BadSettings, Settings, blank_setting_faults
@@ -87,7 +87,9 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
-    if not asyncio.run(_serve_until_signal(app, personas)):
+    with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
+        in_time = runner.run(_serve_until_signal(app, personas))
+    if not in_time:
         # A thread is still blocked outside the program; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()
@@ -152,7 +154,7 @@ def check(as_json: Json = False) -> None:
     errors: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        setting_faults = [*blank_setting_faults(settings), *filter(None, [pdf.font_problem(settings.web.font)])]
+        setting_faults = [*blank_setting_faults(settings), *filter(None, [font_problem(settings.web.font)])]
     except BadSettings as wrong:
         setting_faults = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]
