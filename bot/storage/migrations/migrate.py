@@ -14,7 +14,7 @@ from bot.domain.message import Refusal
 from bot.storage.db.engine import is_sqlite
 
 HERE = Path(__file__).parent
-REVISIONS = ("0012", "0014", "0016")
+REVISIONS = ("0012", "0014", "0016", "0017")
 """Every revision this program knows, oldest first; a test holds them equal to the files under `versions`."""
 HEAD = REVISIONS[-1]
 
@@ -77,12 +77,12 @@ def _run_steps(engine: Engine, before: str | None, to: str) -> None:
             # A table that others point to can only be made anew with the foreign keys off, which takes effect outside a transaction only.
             # The connection is not used again (NullPool); every step checks them all before it is committed.
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]
-        environment.configure(connection=connection, transaction_per_migration=True, on_version_apply=[_check_foreign_keys])
+        environment.configure(connection=connection, transaction_per_migration=True, on_version_apply=_check_foreign_keys)
         with environment.begin_transaction():
             environment.run_migrations()
         connection.commit()
 
 
-def _check_foreign_keys(*, ctx: Any, **_of_the_step: Any) -> None:
+def _check_foreign_keys(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:
     if ctx.dialect.name == "sqlite" and (orphan := ctx.connection.exec_driver_sql("PRAGMA foreign_key_check").first()) is not None:
         raise RuntimeError(f"a step left a row of {orphan[0]} that points to nothing in {orphan[2]}")

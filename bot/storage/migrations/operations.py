@@ -29,7 +29,7 @@ def change_checks(change: Condition) -> None:
         )
     )
     clauses: dict[str, list[str]] = {}
-    for table, name, condition in checks.tuples():
+    for table, name, condition in checks.all():
         if (wanted := change(table, name, condition)) != condition:
             clauses.setdefault(table, []).append(f'DROP CONSTRAINT "{name}", ADD CONSTRAINT "{name}" CHECK ({wanted})')
     for table, several in clauses.items():
@@ -57,7 +57,7 @@ def _schema_texts(bind: Connection, condition: str, table: str) -> Iterator[str]
 
 
 def _change_sqlite_checks(bind: Connection, change: Condition) -> None:
-    tables = bind.execute(text("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL")).tuples().all()
+    tables = bind.execute(text("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL")).all()
     version = int(bind.execute(text("PRAGMA schema_version")).scalar_one())
     bind.execute(text("PRAGMA writable_schema=ON"))
     try:

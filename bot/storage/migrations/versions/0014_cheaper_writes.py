@@ -29,7 +29,11 @@ WRITTEN_OUT = {
     ),
 }
 """CHECKs of which there is one only: before, after."""
-ONCE = {("ledger", "reverses"): "ledger_reversed_once", ("certificate", "replaces"): "certificate_replaced_once", ("outside_exam", "exam_id"): "exam_held_outside_once"}
+ONCE = {
+    ("ledger", "reverses"): "ledger_reversed_once",
+    ("certificate", "replaces"): "certificate_replaced_once",
+    ("outside_exam", "exam_id"): "exam_held_outside_once",
+}
 
 
 def upgrade() -> None:
