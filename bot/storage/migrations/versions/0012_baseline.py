@@ -37,6 +37,11 @@ CERTIFICATE = {
     "is_never_valid_again": ("UPDATE", "OLD.state = 'replaced' OR NEW.state = 'valid'", "a certificate is never made valid again"),
 }
 """A certificate may be revoked or replaced, and nothing else: the trigger's name, the act, when, why."""
+RULES = {
+    "MOMENT": "CONSTRAINT {0}_is_a_moment CHECK (length({0}) = 27 AND {0} LIKE '____-__-__T__:__:__.______Z')",
+    "DAY": "CONSTRAINT {0}_is_a_day CHECK (length({0}) = 10 AND {0} LIKE '____-__-__')",
+    "FLAG": "CONSTRAINT {0}_is_a_flag CHECK ({0} IN (0, 1))",
+}
 REFUSE_CHANGE = (
     "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
     "RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'integrity_constraint_violation'; END $$"
@@ -60,18 +65,17 @@ def downgrade() -> None:
 def ddl(sqlite: bool) -> Iterator[str]:
     """The statements that make tables and indexes, with the shorthand spelled out for one database."""
     written = re.sub(r"(?<!PRIMARY )KEY,", "INTEGER NOT NULL PRIMARY KEY," if sqlite else "SERIAL PRIMARY KEY,", TABLES)
-    for shorthand, rule in {
-        "MOMENT": "CONSTRAINT {0}_is_a_moment CHECK (length({0}) = 27 AND {0} LIKE '____-__-__T__:__:__.______Z')",
-        "DAY": "CONSTRAINT {0}_is_a_day CHECK (length({0}) = 10 AND {0} LIKE '____-__-__')",
-        "FLAG": "CONSTRAINT {0}_is_a_flag CHECK ({0} IN (0, 1))",
-    }.items():
-        written = re.sub(rf"\b{shorthand} \(([^)]*)\)", lambda found, rule=rule: ", ".join(map(rule.format, found[1].split(", "))), written)
+    written = re.sub(r"\b(MOMENT|DAY|FLAG) \(([^)]*)\)", _spelled_out, written)
     written = re.sub(r"\bWORDS (\w+) (\([^)]*\))", r"CONSTRAINT \1_is_known CHECK (\1 IN \2)", written)
     # A rule a line, as SQLAlchemy writes them and reads them back.
     written = re.sub(r", (?=CONSTRAINT|UNIQUE)", ",\n    ", written)
     if not sqlite:
         written = re.sub(r"\) STRICT.*;", ");", written).replace(" REAL ", " DOUBLE PRECISION ")
     return iter(written.strip().removesuffix(";").split(";\n"))
+
+
+def _spelled_out(shorthand: re.Match[str]) -> str:
+    return ", ".join(RULES[shorthand[1]].format(column) for column in shorthand[2].split(", "))
 
 
 def triggers(sqlite: bool) -> Iterator[str]:
