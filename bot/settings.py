@@ -197,6 +197,7 @@ class Settings(BaseSettings):
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
     timezone: str = "Asia/Shanghai"
+    operator: str = ""
     wecom: WeComSettings = WeComSettings()
     wechat: WeChatSettings = WeChatSettings()
     dingtalk: DingTalkSettings = DingTalkSettings()

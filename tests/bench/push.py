@@ -22,7 +22,7 @@ from aiohttp.test_utils import TestServer
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import open_checked_engine
+from bot.cli.context import context
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
 from bot.jobs import delivery_worker
@@ -73,7 +73,7 @@ async def serve(database: Path, platform: str) -> None:
     found = settings.load(environ={}, database_url=f"sqlite:///{database}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.configure(found.secrets())
     delivery_worker.DeliveryWorker = partial(delivery_worker.DeliveryWorker, sizes={"wecom": 1})  # type: ignore[misc, assignment]
-    app = build.build(found, open_checked_engine(found))
+    app = build.build(found, context.engine(found))
     app.catalog.limits = (SECOND,)
     told: list[str] = []
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import open_checked_engine
+from bot.cli.context import context
 from tests.bench.load import AES_KEY, AGENT, CORP, PATH, SECRET, TOKEN
 
 
@@ -53,7 +53,7 @@ async def product(path: Path, seconds: float) -> None:
     port = free_port()
     found = settings.load(environ={}, database_url=f"sqlite:///{path}", listen=f"127.0.0.1:{port}", wecom=config)
     logs.configure(found.secrets())
-    app = build.build(found, open_checked_engine(found))
+    app = build.build(found, context.engine(found))
     stop = stopping(seconds)
     told: list[str] = []
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from bot.cli.help import translate_error
 
-from bot.cli.chinese import translate_error
 from tests.support.service import bot, environment
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from bot.cli.context import context
 from bot.domain.message import Refusal
 from bot.services.exam import attempt
 from bot.services.library import catalog
@@ -52,9 +53,9 @@ def file(tmp_path: Path) -> Path:
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets the clock of the command line, and who sits at it."""
 
-    def set_(moment: datetime, who: str = "cli:wang") -> None:
-        monkeypatch.setattr("bot.cli.exam.now", lambda: moment)
-        monkeypatch.setattr("bot.cli.exam.operator", lambda: who)
+    def set_(moment: datetime, who: str = "wang") -> None:
+        monkeypatch.setattr(context, "clock", lambda: moment)
+        monkeypatch.setattr(context, "user", lambda: who)
 
     set_(NOW)
     return set_

@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 from sqlalchemy import Engine
 
-from bot.cli import common
+from bot.cli.context import context
 from bot.cli.main import main
 from bot.dispatch import Dispatcher
 from bot.services.grading import appeals
@@ -27,9 +27,8 @@ def board(dispatcher: Dispatcher) -> Board:
 def shell(board: Board, engine: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Three hours after the exam began; cli:wang sits at the shell."""
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.grading.now", lambda: AFTER)
-    monkeypatch.setattr("bot.cli.grading.operator", lambda: "cli:wang")
-    monkeypatch.setattr(common.progress, "file", None)
+    monkeypatch.setattr(context, "clock", lambda: AFTER)
+    monkeypatch.setattr(context, "user", lambda: "wang")
 
     def run(*said: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bot", *said])

@@ -99,7 +99,7 @@ def test_the_command_line_plays_first_and_writes_when_told(
     database_of: Database, engine: Engine, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.people.now", lambda: NOW)
+    monkeypatch.setattr(context, "clock", lambda: NOW)
     shell = ReportShell(None, capsysbinary, monkeypatch)  # type: ignore[arg-type]
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="utf-8")

@@ -33,6 +33,7 @@ _WAITING = Statement(
     """SELECT id FROM extension WHERE sitting_id = :sitting_id AND kind = :kind AND minutes = :minutes AND approved_by IS NULL
        ORDER BY id LIMIT 1"""
 )
+_ADOPT = Statement("UPDATE extension SET asked_by = :by WHERE id = :id AND asked_by = :before AND approved_by IS NULL")
 _APPROVE = Statement("UPDATE extension SET approved_by = :by, approved_at = :at WHERE id = :id AND approved_by IS NULL")
 
 
@@ -75,6 +76,11 @@ def pending_request(session: Session, sitting_id: int, kind: str, minutes: int) 
     """The same request, made before and not approved."""
     row = _WAITING.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes)
     return None if row is None else int(row[0])
+
+
+def adopt(session: Session, request: ExtraTimeRequest, by: str) -> bool:
+    """Put a name to a request that nobody had put theirs to; true for the one call that did."""
+    return _ADOPT.run(session, id=request.id, before=request.asked_by, by=by) == 1
 
 
 def approve(session: Session, extension_id: int, by: str, at: datetime) -> bool:

@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from bot import logs, settings
 from bot.app import build, run
-from bot.cli.common import open_checked_engine
+from bot.cli.context import context
 from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.message import Address
@@ -185,7 +185,7 @@ async def serve(url: str, platform: str, budget: str) -> None:
                 super().__init__(*given, limits=(), **more)
 
         live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
-    app = build.build(loaded_settings, open_checked_engine(loaded_settings))
+    app = build.build(loaded_settings, context.engine(loaded_settings))
     announced: list[str] = []
 
     def announce(sentence: str) -> None:

@@ -1,0 +1,116 @@
+"""`roster sync`: the roster from a platform's contacts, read over the network and then imported like a file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated
+
+import typer
+
+from bot import logs
+from bot.channels.base import Token, ignore_note
+from bot.channels.dingtalk.contacts import read_directory as read_dingtalk_directory
+from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
+from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.errors import PlatformError
+from bot.channels.wecom.contacts import read_directory
+from bot.cli.acts import perform
+from bot.cli.context import Apply, As, Json, context
+from bot.commands.actions import Act, ActValue, Outcome, action
+from bot.commands.people import roster_outcome
+from bot.domain.message import Misuse, Refusal
+from bot.domain.people.directory import Directory
+from bot.services.people import directory
+from bot.settings import Settings
+from bot.storage.people import roster as people_roster
+
+PLATFORM_LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
+TIMEOUT_SECONDS = 20.0
+
+
+class SingleRunTokens:
+    """Access tokens kept for one run of one command. A platform returns the same token when asked again, so the service's own token stays valid."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Token] = {}
+
+    async def read(self, key: str) -> Token | None:
+        return self._tokens.get(key)
+
+    async def lease(self, key: str, holder: str, seconds: float) -> bool:
+        return True
+
+    async def save(self, key: str, holder: str, token: Token) -> None:
+        self._tokens[key] = token
+
+
+def sync_roster(
+    platform: Annotated[str, typer.Argument(metavar="平台", help="wecom（企业微信）或 dingtalk（钉钉）")],
+    apply: Apply = False,
+    leavers_ok: Annotated[bool, typer.Option("--leavers-ok", help="允许超过一半的人因不在通讯录里而记为离职")] = False,
+    under: Annotated[str, typer.Option("--under", help="放在每个部门前面的单位路径，例如 某局")] = "",
+    staff_no: Annotated[
+        str, typer.Option("--staff-no", help="工号在哪个字段：企业微信默认扩展属性「工号」，钉钉默认 job_number；也可写 userid")
+    ] = "",
+    acting_as: As = "",
+    as_json: Json = False,
+) -> None:
+    """从企业微信或钉钉的通讯录同步花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
+    context.take(acting_as=acting_as, as_json=as_json)
+    if platform not in PLATFORM_LABELS:
+        raise Misuse(f"没有「{platform[:20]}」这个平台，可写 {'、'.join(PLATFORM_LABELS)}。")
+    context.require_whole_agency()
+    settings = context.settings()
+    if not settings.is_on(platform):
+        raise Refusal(f"{PLATFORM_LABELS[platform]}还没有设置（BOT_{platform.upper()}__…），读不到它的通讯录。")
+    logs.configure(settings.secrets(), level=logging.WARNING)
+    try:
+        contacts_found = asyncio.run(_fetch_directory(settings, platform, staff_no))
+    except PlatformError as error:
+        raise Refusal(f"{PLATFORM_LABELS[platform]}的通讯录没有读全（{error}），什么都没有改动。{_platform_advice(error)}") from error
+    perform(take_over, {"contacts": contacts_found, "under": under, "leavers_ok": leavers_ok, "platform": platform}, apply=apply)
+
+
+@action(effect=True)
+def take_over(
+    act: Act,
+    contacts: Annotated[Directory, ActValue("通讯录")],
+    under: Annotated[str, ActValue("单位")],
+    leavers_ok: Annotated[bool, ActValue("允许")],
+    platform: Annotated[str, ActValue("平台")],
+) -> Outcome:
+    """把读到的通讯录作为花名册。"""
+    listed = directory.roster_of_directory(contacts, people_roster.list_people(act.session), under=under)
+    return roster_outcome(act, listed, leavers_ok, f"通讯录同步（{PLATFORM_LABELS[platform]}）")
+
+
+async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> Directory:
+    chosen = {"staff_no": staff_no} if staff_no else {}
+    async with Outbound(
+        tokens=SingleRunTokens(), clock=context.now, note=ignore_note, holder="cli", secrets=settings.secrets(), total=TIMEOUT_SECONDS
+    ) as outbound:
+        if platform == "wecom":
+            wecom = settings.wecom
+            secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
+            api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
+            return await read_directory(outbound, api, **chosen)
+        dingtalk = settings.dingtalk
+        secret = dingtalk.client_secret
+        dingtalk_api = dingtalk_old_api(
+            base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=secret.get_secret_value() if secret else ""
+        )
+        return await read_dingtalk_directory(outbound, dingtalk_api, **chosen)
+
+
+def _platform_advice(error: PlatformError) -> str:
+    match error.kind:
+        case "config":
+            return "请检查密钥和可信 IP。"
+        case "permission":
+            return "请在管理后台给应用通讯录的读取权限。"
+        case _:
+            return "请稍后再试。"
+
+
+CLI = {"roster sync": sync_roster}
