@@ -117,7 +117,7 @@ def _open_output(out: Path | None) -> Iterator[BinaryIO]:
 
 
 def export_command(
-    what: Annotated[str, typer.Argument(metavar="什么", help="answers、ledger、people、audit 或 deliveries")],
+    what: Annotated[str, typer.Argument(metavar="哪一种", help="answers、ledger、people、audit 或 deliveries")],
     since: Annotated[str | None, typer.Option("--since", metavar="时刻", help="这一刻或之后记录的；日期按北京时间零点，时刻可带时区")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="时刻", help="这一刻之前记录的")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="文件", help="写到文件；不写则输出到屏幕")] = None,

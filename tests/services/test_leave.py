@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from bot.cli.context import context
 from bot.domain.message import Refusal
 from bot.services.people import leave
 from bot.services.people.leave import BadLeaveRows, parse_leave
