@@ -164,7 +164,7 @@ class Action:
 
     def say(self, ctx: Context, typed: str, word: str = "") -> Reply:
         """What the chat answers; an act that cannot be undone says first what stands, and asks."""
-        word = word or self.words[0]
+        word = word or self.title
         first, _, rest = typed.partition(" ")
         confirmed = self.final and first in CONFIRM
         text = rest.strip() if confirmed else typed
@@ -184,7 +184,7 @@ class Action:
     def _parse(self, typed: str) -> dict[str, Any]:
         """A number first where one is asked for, and the rest as the text that follows."""
         values: dict[str, Any] = {}
-        rest = typed.strip()
+        rest, said = typed.strip(), False
         for name, (kind, value, default) in self.parameters().items():
             if kind is int:
                 first, _, rest = rest.partition(" ")
@@ -192,8 +192,8 @@ class Action:
                 if number is None:
                     raise Refusal(value.ask.format(usage=self.usage))
                 values[name] = int(number[1])
-            elif kind is str:
-                values[name], rest = rest.strip(), ""
+            elif kind is str and not said:
+                values[name], said = rest.strip(), True
             elif default is inspect.Parameter.empty:
                 raise TypeError(f"{self.title}: the chat cannot read {name}")
         return values
@@ -248,6 +248,11 @@ def act_of(ctx: Context, *, applies: bool = True) -> Act:
 def under(head: str) -> dict[str, Action]:
     """The acts whose words begin with a word ("考试"), by the word that follows."""
     return {said.split(" ", 1)[1]: declared for declared in ACTIONS for said in declared.words if said.split(" ", 1)[0] == head and " " in said}
+
+
+def said_as(words: str) -> Action | None:
+    """The act of these very words of two parts ("考试 发布"); of one word it is a command, which says more of itself."""
+    return next((declared for declared in ACTIONS if " " in words and words in declared.words), None)
 
 
 def of_shell(group: str) -> dict[str, Action]:
