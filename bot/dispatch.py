@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 from sqlmodel import Session
 
-from bot.commands import registry, router
+from bot.commands import registry, router, tasks
 from bot.commands.help import GREETINGS, STRANGER_REPLY, welcome
 from bot.commands.router import Command, Context
 from bot.commands.study import quiz
@@ -53,20 +55,38 @@ class Dispatcher:
         self.pages = ""
         self._refused: OrderedDict[tuple[Address, str], Reply] = OrderedDict()
 
-    async def handle(self, incoming: Incoming) -> Reply:
-        """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says."""
-        channel = incoming.sender.channel
+    def handle(self, incoming: Incoming) -> asyncio.Future[Reply]:
+        """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says.
+
+        A future and no coroutine, so that whoever waits for many of them needs no task for each.
+        """
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Reply] = loop.create_future()
         started = time.perf_counter()
         if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
-            return known_reply
+            reply.set_result(known_reply)
+            return reply
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        decided: asyncio.Future[Reply]
+        if named is not None and named[0].read_only:
+            decided = loop.create_task(self._look_up(incoming, *named))
+        else:
+            together = self._answer_together if named is None and _may_be_answer(incoming) else None
+            work = partial(self._attend, incoming=incoming)
+            decided = self.database.submit(work, of=incoming.sender, together=together, item=incoming)
+        decided.add_done_callback(partial(self._settle, incoming, started, reply))
+        return reply
+
+    def _settle(self, incoming: Incoming, started: float, settled: asyncio.Future[Reply], decided: asyncio.Future[Reply]) -> None:
+        """What the person is told, once the database has decided."""
+        channel = incoming.sender.channel
+        if decided.cancelled():
+            settled.cancel()
+            return
         try:
-            if named is not None and named[0].read_only:
-                reply = await self._look_up(incoming, *named)
-            else:
-                reply = await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
+            reply = decided.result()
             self.note("answered", channel, 1)
         except Refusal as refusal:
             self.note("refusal", channel, 1)
@@ -80,7 +100,8 @@ class Dispatcher:
             self.note("failed", channel, 1)
             reply = BROKEN_REPLY
         self.note("handle_seconds", channel, time.perf_counter() - started)
-        return reply
+        if not settled.done():
+            settled.set_result(reply)
 
     def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
         """The refusal in words: of several copies that were under way together, those of the first."""
@@ -102,6 +123,13 @@ class Dispatcher:
         reply = respond(ctx)
         inbox.store_reply(session, incoming, ctx.learner.id, reply)
         return reply
+
+    def _answer_together(self, session: Session, messages: Sequence[Incoming]) -> list[Reply | None]:
+        """Answers of a batch to what is in hand, with one statement a table; None for what has to be attended to by itself."""
+        answered = tasks.answer_together(session, self.catalog(), messages)
+        replies = [(incoming, *answer) for incoming, answer in zip(messages, answered, strict=True) if answer is not None]
+        inbox.store_replies(session, replies)
+        return [None if answer is None else answer[1] for answer in answered]
 
     def _meet(self, ctx: Context) -> Reply:
         """Somebody who is not on the roll, or not bound yet: only binding and the help; nothing is kept but a count."""
@@ -146,6 +174,17 @@ class Dispatcher:
         return await self.database.write(keep, of=incoming.sender)
 
 
+def _may_be_answer(incoming: Incoming) -> bool:
+    """Whether a message that names no command may answer what is in hand, by `respond`."""
+    if incoming.kind not in ("text", "voice", "tap"):
+        return False
+    return bool(incoming.task) or (bool(incoming.text.strip()) and not _is_greeting(incoming.text))
+
+
+def _is_greeting(text: str) -> bool:
+    return router.normalize(text).rstrip("!。~").lower() in GREETINGS
+
+
 def respond(ctx: Context) -> Reply:
     """What a bound person is told: events are greeted, taps go to their task, words to their command, the rest to the open question."""
     incoming = ctx.incoming
@@ -160,7 +199,7 @@ def respond(ctx: Context) -> Reply:
         return quiz.handle_tap(ctx, incoming.task, incoming.text)
     if not incoming.text.strip():
         return NOT_TEXT_REPLY
-    if router.normalize(incoming.text).rstrip("!。~").lower() in GREETINGS:
+    if _is_greeting(incoming.text):
         return welcome(ctx)
     named = registry.find(incoming.text, strict=True)
     if named is None and (named := registry.find(incoming.text)) is not None and quiz.awaits_free_text(ctx):

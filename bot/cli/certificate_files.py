@@ -10,7 +10,8 @@ import typer
 from bot.cli.context import As, Json, context
 from bot.domain.message import Misuse, Refusal
 from bot.services.certificate import certificates
-from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
+from bot.services.certificate.pdf import FORMS, CertificatePrinter
+from bot.services.certificate.typesetter import Form
 from bot.storage.files.strict_yaml import os_error_text
 
 

@@ -7,7 +7,7 @@ import typer
 from bot.cli.context import EXIT_REFUSED, Json, context, note
 from bot.domain.calendar import missing_year_warning
 from bot.domain.times import day_of
-from bot.services.certificate import pdf
+from bot.services.certificate.typesetter import font_problem
 from bot.settings import BadSettings, blank_setting_faults
 from bot.storage.files import loader
 from bot.storage.files.policies import load_policy
@@ -18,7 +18,7 @@ def check(as_json: Json = False) -> None:
     errors: list[dict[str, object]] = []
     try:
         settings = context.settings()
-        setting_faults = [*blank_setting_faults(settings), *filter(None, [pdf.font_problem(settings.web.font)])]
+        setting_faults = [*blank_setting_faults(settings), *filter(None, [font_problem(settings.web.font)])]
     except BadSettings as wrong:
         setting_faults = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]

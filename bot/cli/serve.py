@@ -84,7 +84,7 @@ def _seed_demo(session: Session, catalog: Catalog, now: datetime) -> None:
 
 
 def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的机关，本地聊天页可切换身份")] = False) -> None:
-    from bot.app import build
+    from bot.app import build, run
     from bot.channels.local import Persona
     from bot.services.demo import seed
 
@@ -102,7 +102,9 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
-    if not asyncio.run(_serve_until_signal(app, personas)):
+    with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
+        in_time = runner.run(_serve_until_signal(app, personas))
+    if not in_time:
         # A thread is still blocked outside the program; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()

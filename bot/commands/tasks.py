@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlmodel import Session
+
 from bot.commands.router import Context
-from bot.domain.message import Reply
+from bot.domain.message import Incoming, Reply
+from bot.services.library.catalog import Catalog
+from bot.storage.study import current_task
 
 _CARD_CODE = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
+
+
+@dataclass(slots=True)
+class HeardAnswer:
+    """A message that may be an answer to what its sender has in hand: the row of that, the place that a tapped card names (None: typed), the text."""
+
+    incoming: Incoming
+    person_id: int
+    row_id: int
+    number: int | None
+    text: str
+
+
+AnswerTogether = Callable[[Session, Catalog, Sequence[HeardAnswer]], Sequence[Reply | None]]
+"""Answers of a batch at once, each of another person: gathered, decided and kept together. None for what is left to `handle_typed` or
+`handle_tap`: whatever is no plain answer, and whatever else follows from it than the next question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +38,7 @@ class TaskKind:
 
     `handle_typed` answers a text that is no command (None when it is no answer either), `handle_tap` a tap on a card that may be old or somebody
     else's. `resume` shows again where the person stands; `turn` answers 下一页, `skip` 跳过, `leave` 退出. `awaits_text` is true while the answer
-    is written in words, so that a text is not taken for a command too easily.
+    is written in words, so that a text is not taken for a command too easily. `answer_together` takes the plain answers of a batch at once.
     """
 
     kind: str
@@ -30,6 +50,7 @@ class TaskKind:
     skip: Callable[[Context, int], Reply]
     leave: Callable[[Context, int], Reply]
     awaits_text: Callable[[Context, int], bool]
+    answer_together: AnswerTogether | None = None
 
 
 TASKS: dict[str, TaskKind] = {}
@@ -56,3 +77,30 @@ def parse_card_code(card_task: str) -> tuple[TaskKind, int, int] | None:
 def card_code(kind: str, row_id: int, number: int) -> str:
     """What a card of a task says, so that a tap on it is known for what it is."""
     return f"{TASKS[kind].letter}{row_id}.{number}"
+
+
+def answer_together(session: Session, catalog: Catalog, messages: Sequence[Incoming]) -> list[tuple[int, Reply] | None]:
+    """Answer what can be answered of a batch at once: (person, reply) by message, None for what has to be heard by itself.
+
+    A message belongs here when it is no command, nobody heard it before, and it answers what its sender has in hand.
+    """
+    answered: list[tuple[int, Reply] | None] = [None] * len(messages)
+    heard: dict[AnswerTogether, list[tuple[int, HeardAnswer]]] = {}
+    for k, (incoming, hand) in enumerate(zip(messages, current_task.in_hand(session, messages), strict=True)):
+        if hand is None:
+            continue
+        together = TASKS[hand.kind].answer_together
+        number = None
+        if incoming.task:
+            on_card = parse_card_code(incoming.task)
+            if on_card is None or (on_card[0].kind, on_card[1]) != (hand.kind, hand.ref):
+                continue
+            number = on_card[2]
+        if together is not None:
+            heard.setdefault(together, []).append((k, HeardAnswer(incoming, hand.person_id, hand.ref, number, incoming.text)))
+    for together, answers in heard.items():
+        replies = together(session, catalog, [answer for _, answer in answers])
+        for (k, answer), reply in zip(answers, replies, strict=True):
+            if reply is not None:
+                answered[k] = (answer.person_id, reply)
+    return answered

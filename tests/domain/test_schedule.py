@@ -236,3 +236,19 @@ def test_one_more_day_is_left_out_once() -> None:
     schedule = without_date(without_date(Schedule("workdays"), date(2026, 5, 6)), date(2026, 5, 6))
 
     assert schedule.skip_dates == (date(2026, 5, 6),)
+
+
+def test_the_next_time_of_a_campaign_is_found_without_walking_through_the_year(calendar: Calendar) -> None:
+    asked: list[date] = []
+
+    class WatchedCalendar(Calendar):
+        def is_workday(self, day: date) -> bool:
+            asked.append(day)
+            return super().is_workday(day)
+
+    watched = WatchedCalendar(calendar.years)
+    for every, most in (("每个工作日 09:00", 6), ("每周一 09:00", 10)):
+        asked.clear()
+        due, unknown = next_due(parse_schedule(every), moment("2026-03-02 10:00"), watched)
+        assert (len(due), unknown) == (1, None)
+        assert len(asked) <= most, f"{every}: {len(asked)} days"

@@ -32,7 +32,7 @@ def remember(dispatcher: Dispatcher, name: str, *days_ago: float) -> None:
         for days in days_ago:
             kept = update_mistake(kept, name, AGAIN if kept is None else GOOD, NOW - timedelta(days=days))
         assert kept is not None
-        mistakes.save_entry(session, 1, kept)
+        mistakes.save_entries(session, [(1, kept)])
 
     dispatcher.database.write_now(work)
 

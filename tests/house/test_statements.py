@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 import bot.services
 import bot.storage
 from bot.domain.reports import Scope
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement
 from bot.storage.reports.scope import office_sql
 
 POSTGRES_ONLY = re.compile(r"\bFOR (NO KEY )?(UPDATE|SHARE|KEY SHARE)\b|\bpg_\w+\(|hashtextextended|^LOCK TABLE|= ANY\(|\bunnest\(")
@@ -49,8 +49,8 @@ def modules() -> Iterator[Any]:
                 yield importlib.import_module(module.name)
 
 
-def held(value: Any, where: str) -> Iterator[tuple[str, Statement]]:
-    if isinstance(value, Statement):
+def held(value: Any, where: str) -> Iterator[tuple[str, Statement | Query[Any]]]:
+    if isinstance(value, (Statement, Query)):
         yield where, value
     elif isinstance(value, dict):
         for key, inner in value.items():
@@ -60,10 +60,10 @@ def held(value: Any, where: str) -> Iterator[tuple[str, Statement]]:
             yield from held(inner, f"{where}[{place}]")
 
 
-def statements() -> dict[str, Statement]:
+def statements() -> dict[str, Statement | Query[Any]]:
     """Each statement once, under the first place that holds it; templates with their places filled."""
     seen: set[int] = set()
-    collected: dict[str, Statement] = {}
+    collected: dict[str, Statement | Query[Any]] = {}
     for module in modules():
         for name, value in vars(module).items():
             for where, statement in held(value, f"{module.__name__}.{name}"):
@@ -79,7 +79,15 @@ def statements() -> dict[str, Statement]:
     return collected
 
 
-def numbered(statement: Statement) -> str:
+def sqlite_text(statement: Statement | Query[Any]) -> str:
+    return statement.sqlite if isinstance(statement, Statement) else statement.for_sqlite().text
+
+
+def postgres_text(statement: Statement | Query[Any]) -> str:
+    return statement.postgres if isinstance(statement, Statement) else statement.for_postgres().text
+
+
+def numbered(statement: Statement | Query[Any]) -> str:
     """psycopg's places as the server counts them."""
     names: list[str] = []
 
@@ -87,10 +95,10 @@ def numbered(statement: Statement) -> str:
         names.append(found[1])
         return f"${len(names)}"
 
-    return re.sub(r"%\((\w+)\)s", place, statement.postgres).replace("%%", "%")
+    return re.sub(r"%\((\w+)\)s", place, postgres_text(statement)).replace("%%", "%")
 
 
-def refused(connection: psycopg.Connection[Any], statement: Statement) -> str:
+def refused(connection: psycopg.Connection[Any], statement: Statement | Query[Any]) -> str:
     """Why PostgreSQL does not prepare a statement; empty when it does. Where the text leaves the type of a value open, the driver would say it."""
     text = numbered(statement)
     count = len(set(re.findall(r"\$\d+", text)))
@@ -114,10 +122,10 @@ def test_sqlite_understands_every_statement_but_those_that_only_postgresql_has(s
     wrong = []
     connection = sqlite3.connect(str(sqlite_engine.url.database))
     for where, statement in every.items():
-        if POSTGRES_ONLY.search(statement.sqlite):
+        if POSTGRES_ONLY.search(sqlite_text(statement)):
             continue
         try:
-            connection.execute(f"EXPLAIN {statement.sqlite}", [None] * statement.sqlite.count("?"))
+            connection.execute(f"EXPLAIN {sqlite_text(statement)}", [None] * sqlite_text(statement).count("?"))
         except sqlite3.Error as fault:
             wrong.append(f"{where}: {fault}")
     connection.close()
@@ -130,7 +138,7 @@ def test_postgresql_understands_every_statement(engine: Engine) -> None:
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as connection:
         for where, statement in statements().items():
-            if SQLITE_ONLY.search(statement.sqlite) or re.match(r"SAVEPOINT|ROLLBACK|RELEASE|LOCK TABLE", statement.sqlite):
+            if SQLITE_ONLY.search(sqlite_text(statement)) or re.match(r"SAVEPOINT|ROLLBACK|RELEASE|LOCK TABLE", sqlite_text(statement)):
                 continue
             if fault := refused(connection, statement):
                 wrong.append(f"{where}: {fault}")
@@ -138,10 +146,10 @@ def test_postgresql_understands_every_statement(engine: Engine) -> None:
 
 
 def test_what_only_postgresql_has_stays_a_handful() -> None:
-    only = {where for where, statement in statements().items() if POSTGRES_ONLY.search(statement.sqlite)}
+    only = {where for where, statement in statements().items() if POSTGRES_ONLY.search(sqlite_text(statement))}
     assert 0 < len(only) <= 21, sorted(only)
 
 
 def test_templates_are_found_where_they_stand() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in Path(bot.storage.__path__[0]).rglob("*.py"))
-    assert source.count("Statement(") > 400
+    assert len(re.findall(r"\b(?:Statement|Query)\(", source)) > 400

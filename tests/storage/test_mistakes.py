@@ -29,7 +29,7 @@ SEQUENCES: dict[str, list[tuple[int, float]]] = {
 def review(person_id: int, grade: Rating, at: datetime, session: Session) -> None:
     kept = update_mistake(mistakes.entry(session, person_id, "q1"), "q1", grade, at)
     assert kept is not None
-    mistakes.save_entry(session, person_id, kept)
+    mistakes.save_entries(session, [(person_id, kept)])
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -58,7 +58,7 @@ def test_a_notebook_is_read_with_the_longest_due_first(database: Database) -> No
         for n, name in enumerate(("b", "a", "c")):
             kept = update_mistake(None, name, Rating.Again, at - timedelta(hours=n))
             assert kept is not None
-            mistakes.save_entry(session, person_id, kept)
+            mistakes.save_entries(session, [(person_id, kept)])
 
     database.write_now(write)
     assert [one.question for one in database.read_now(lambda session: mistakes.entries(session, person_id))] == ["c", "a", "b"]

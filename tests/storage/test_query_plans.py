@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine
 
 from bot.storage.contest import duels
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement
 from bot.storage.exam import attempts
 from bot.storage.grading import corrected_papers, short_answers
 
@@ -16,10 +18,18 @@ SMALL = {"SCAN e", "SCAN exam"}
 
 @pytest.mark.parametrize(
     "statement",
-    [attempts._DUE, attempts._UNTOLD, attempts._WATCHED, attempts._HIDDEN, duels._DUE, corrected_papers._EXAM_SECONDS, corrected_papers._PASSED],
+    [
+        attempts._OVERDUE,
+        attempts._UNANNOUNCED,
+        attempts._AT_OPEN_EXAMS,
+        attempts._HIDDEN_QUESTIONS,
+        duels._DUE,
+        corrected_papers._EXAM_SECONDS,
+        corrected_papers._PASSED,
+    ],
     ids=["overdue papers", "untold results", "papers watched", "keys hidden", "matches over", "hours of an exam", "who has passed"],
 )
-def test_nothing_is_looked_through_from_end_to_end(sqlite_engine: Engine, statement: Statement) -> None:
+def test_nothing_is_looked_through_from_end_to_end(sqlite_engine: Engine, statement: Statement | Query[Any]) -> None:
     scans = {line for line in plan(sqlite_engine, statement) if line.startswith("SCAN")}
     assert scans <= SMALL
 
@@ -29,19 +39,20 @@ def test_nothing_is_looked_through_from_end_to_end(sqlite_engine: Engine, statem
     [(duels._PENDING_NEWS, "duel_player_owed"), (short_answers._WAITING, "answer_provisional")],
     ids=["news owed", "answers to mark"],
 )
-def test_what_waits_stands_in_an_index_of_its_own(sqlite_engine: Engine, statement: Statement, index: str) -> None:
+def test_what_waits_stands_in_an_index_of_its_own(sqlite_engine: Engine, statement: Statement | Query[Any], index: str) -> None:
     assert any(line.startswith("SCAN") and line.endswith(f"USING INDEX {index}") for line in plan(sqlite_engine, statement))
 
 
-@pytest.mark.parametrize("statement", [attempts._USES, attempts._FIRST_ANSWERS], ids=["uses", "first answers"])
-def test_what_drawing_counts_begins_with_the_attempts(sqlite_engine: Engine, statement: Statement) -> None:
+@pytest.mark.parametrize("statement", [attempts._QUESTION_USES, attempts._FIRST_ANSWER_COUNTS], ids=["uses", "first answers"])
+def test_what_drawing_counts_begins_with_the_attempts(sqlite_engine: Engine, statement: Statement | Query[Any]) -> None:
     first, *others = (line for line in plan(sqlite_engine, statement) if not line.startswith("USE TEMP"))
-    assert first.startswith("SCAN t")
+    assert first.startswith("SCAN attempt")
     assert all(line.startswith("SEARCH") for line in others)
 
 
-def plan(engine: Engine, statement: Statement) -> list[str]:
+def plan(engine: Engine, statement: Statement | Query[Any]) -> list[str]:
     """How SQLite would go about it."""
     with engine.connect() as connection:
         raw = connection.connection.cursor()
-        return [str(row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {statement.sqlite}", [1] * statement.sqlite.count("?"))]
+        text = statement.sqlite if isinstance(statement, Statement) else statement.for_sqlite().text
+        return [str(row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?"))]

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from sqlmodel import Session
 
 from bot.commands import hours, tasks
 from bot.commands.router import COMMANDS, Context, command, normalize
 from bot.commands.study import messages
-from bot.commands.tasks import TaskKind
+from bot.commands.tasks import HeardAnswer, TaskKind
 from bot.domain.library.question import KINDS
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.sitting import FORMS
 from bot.domain.text.typed_answers import parse_numbered
+from bot.domain.times import day_of
 from bot.services.library import key_visibility
+from bot.services.library.catalog import Catalog
+from bot.services.study import answers, lessons, quiz, streak
 from bot.services.study import current_task as study_current_task
-from bot.services.study import lessons, quiz, streak
+from bot.services.study.answers import AnswerDecision
 from bot.services.study.quiz import AnswerOutcome, AskedQuestion
 from bot.storage.study import current_task, sittings
+from bot.storage.study.answers import AnswerFacts
 from bot.storage.study.sittings import Score
 
 HOW_TO_ANSWER = {
@@ -216,20 +222,63 @@ def _awaits_text(ctx: Context, sitting_id: int) -> bool:
     return not quiz.current_question(ctx.session, ctx.catalog, sitting_id).question.options
 
 
+def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAnswer]) -> list[Reply | None]:
+    """The plain answers of a batch: choices of a question that another one follows at once."""
+    facts = answers.gather(
+        session, [answers.lookup(answer.person_id, answer.row_id, answer.number, day_of(answer.incoming.arrived)) for answer in heard]
+    )
+    decisions: list[AnswerDecision] = []
+    replies: list[Reply | None] = []
+    for answer, known in zip(heard, facts, strict=True):
+        decision = None if known is None else _decide_plain(session, catalog, answer, known)
+        if decision is None:
+            replies.append(None)
+            continue
+        decisions.append(decision)
+        replies.append(_next_question_reply(quiz.outcome_of(session, catalog, decision)))
+    answers.keep(session, decisions)
+    return replies
+
+
+def _decide_plain(session: Session, catalog: Catalog, answer: HeardAnswer, facts: AnswerFacts) -> AnswerDecision | None:
+    """The decision on a plain answer; None where something else comes of it, which `quiz.answer` and its callers look after."""
+    sitting = facts.sitting
+    if facts.is_answered or facts.is_watched or facts.next_item is None or sitting.state != "open" or sitting.kind in quiz.ANSWER_GATES:
+        return None
+    question = catalog.question(session, facts.item.version_id)
+    choice = question.parse_answer(answer.text) if question.choices else None
+    if choice is None:
+        return None
+    decision = answers.decide(catalog.policy, facts, question, choice, answer.incoming, answer.incoming.arrived)
+    return None if decision.is_over else decision
+
+
 for _kind, _letter in (("sitting", "s"), ("match", "m")):
-    tasks.register(TaskKind(_kind, _letter, _typed, _tapped, _resume, _turn, _skip, _leave, _awaits_text))
+    tasks.register(TaskKind(_kind, _letter, _typed, _tapped, _resume, _turn, _skip, _leave, _awaits_text, _answer_together))
+
+
+def _next_question_reply(outcome: AnswerOutcome) -> Reply:
+    """The verdict and the next question."""
+    assert outcome.next_question is not None
+    return Reply(_verdict(outcome), messages.question_card(outcome.next_question), done=_chosen(outcome))
+
+
+def _verdict(outcome: AnswerOutcome) -> str:
+    return messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].shows_verdict else f"{messages.RECORDED}。"
+
+
+def _chosen(outcome: AnswerOutcome) -> str:
+    return f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
 
 
 def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
     """The verdict and what comes after it: the next question, or the end of the set and what waits."""
-    text = messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].shows_verdict else f"{messages.RECORDED}。"
-    done = f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
     if outcome.next_question is not None:
-        return Reply(text, messages.question_card(outcome.next_question), done=done)
+        return _next_question_reply(outcome)
     closing, buttons = ENDINGS.get(outcome.sitting.kind, _score_ending)(ctx, outcome)
     waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
-    lines = [text, "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
-    return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=done)
+    lines = [_verdict(outcome), "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
+    return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=_chosen(outcome))
 
 
 # ── What is said at the end of a set ──

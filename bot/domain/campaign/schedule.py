@@ -128,6 +128,8 @@ def immediate_schedule(now: datetime) -> Schedule:
 
 MAX_HOLIDAY_SHIFT = timedelta(days=16)
 """No run of days off is longer than this, so no due day lies farther from its own day of the calendar."""
+FIRST_LOOK = timedelta(days=4)
+"""How far the next due time is looked for at first; then twice as far, and so on."""
 
 
 def due_between(schedule: Schedule, since: datetime, until: datetime, calendar: Calendar) -> list[datetime]:
@@ -138,7 +140,8 @@ def due_between(schedule: Schedule, since: datetime, until: datetime, calendar: 
     if since >= until:
         return []
     due_times: set[datetime] = set()
-    for nominal in _nominal_days(schedule, day_of(since) - MAX_HOLIDAY_SHIFT, day_of(until) + MAX_HOLIDAY_SHIFT):
+    shift = MAX_HOLIDAY_SHIFT if _may_shift(schedule) else timedelta(0)
+    for nominal in _nominal_days(schedule, day_of(since) - shift, day_of(until) + shift):
         try:
             day = _shift_for_holiday(schedule, nominal, calendar)
         except UnknownYear as unknown:
@@ -157,17 +160,22 @@ def next_due(schedule: Schedule, since: datetime, calendar: Calendar, count: int
     """The first `count` moments from `since` on, and the year that stopped the search before there were so many (None when none did)."""
     due_times: list[datetime] = []
     last_year = day_of(since).year + years
-    start = since
-    for year in range(day_of(since).year, last_year + 1):
-        end = start_of(date(year + 1, 1, 1))
+    start, width = since, FIRST_LOOK
+    # A campaign of every working day is found in the first look; only what is rare is looked for farther and farther away.
+    while len(due_times) < count and (year := day_of(start).year) <= last_year:
+        end = min(start + width, start_of(date(year + 1, 1, 1)))
         try:
             due_times += due_between(schedule, start, end, calendar)
         except UnknownYear as unknown:
-            return due_times[:count], unknown if len(due_times) < count else None
-        if len(due_times) >= count:
-            break
-        start = end
+            return due_times[:count], unknown
+        start, width = end, width * 2
     return due_times[:count], None
+
+
+def _may_shift(schedule: Schedule) -> bool:
+    """Whether a day of the calendar may fall due on another one."""
+    kind = schedule.each or schedule.kind
+    return kind == "monthly_last_workday" or (kind != "workdays" and schedule.on_holiday in ("before", "after"))
 
 
 def _is_within_bounds(schedule: Schedule, nominal: date, day: date) -> bool:

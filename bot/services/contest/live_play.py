@@ -14,10 +14,10 @@ from bot.domain.people.person import Learner
 from bot.domain.study.sitting import FORMS
 from bot.services.contest import play, stage_scoring
 from bot.services.library.catalog import Catalog
-from bot.services.study import current_task
-from bot.services.study.quiz import record_answer
+from bot.services.study import answers, current_task
 from bot.storage.contest import live_answers, live_state, teams
 from bot.storage.contest.live_state import LiveItem, LiveState
+from bot.storage.study import answers as study_answers
 from bot.storage.study import sittings
 
 LIVE_FORM = FORMS["live"]
@@ -113,8 +113,8 @@ def record_live_answer(session: Session, catalog: Catalog, person_id: int, conte
         raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
     if not item.window.accepts(incoming.arrived):
         raise Refusal(_late_text(context.course, item))
-    mark = question.grade(choice)
-    record_answer(session, person_id, context.sitting_id, item, choice, mark, incoming, incoming.arrived)
+    graded = answers.grade(question, choice)
+    study_answers.record(session, [answers.answer_row(person_id, context.sitting_id, item, choice, graded, incoming, incoming.arrived)])
     return context.sitting_id, choice
 
 

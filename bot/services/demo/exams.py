@@ -25,8 +25,7 @@ from bot.services.exam import finish, manage, question_pool
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests
 from bot.storage.exam import attempts, exams
-from bot.storage.study import sittings
-from bot.storage.tables.columns import stamp
+from bot.storage.study import answers
 
 BLUEPRINT = "单选 12×5、判断 8×5；30 分钟；及格 70%"
 PAST, NOW = "第三季度法律知识测试", "年度法律知识考试"
@@ -98,21 +97,25 @@ def _sit(
         moment += timedelta(seconds=rng.randrange(12, 55))
         question = catalog.library.questions[item.question]
         right = rng.random() < min(0.98, max(0.2, RIGHT_RATE_BY_LEVEL[item.level] * (0.55 + 0.45 * member.zeal) + ability))
-        sittings.record_answer(
+        answers.record(
             session,
-            person_id=person_id,
-            sitting_id=sitting_id,
-            n=n,
-            question=item.question,
-            version_id=item.version_id,
-            choice=question.key if right else _wrong_choice(question, rng),
-            correct=int(right),
-            earned=1000 if right else 0,
-            provisional=0,
-            channel="local",
-            message_id=f"demo-exam-{sitting_id}-{n}",
-            arrived_at=stamp(moment),
-            recorded_at=stamp(moment),
+            [
+                {
+                    "person_id": person_id,
+                    "sitting_id": sitting_id,
+                    "n": n,
+                    "question": item.question,
+                    "version_id": item.version_id,
+                    "choice": question.key if right else _wrong_choice(question, rng),
+                    "correct": right,
+                    "earned": 1000 if right else 0,
+                    "provisional": False,
+                    "channel": "local",
+                    "message_id": f"demo-exam-{sitting_id}-{n}",
+                    "arrived_at": moment,
+                    "recorded_at": moment,
+                }
+            ],
         )
     attempt = attempts.get(session, sitting_id)
     assert attempt is not None

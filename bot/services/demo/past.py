@@ -268,7 +268,7 @@ def write_rows(session: Session, rows: DemoRows) -> None:
     )
     _insert(session, AnswerRow, rows.answers)
     for (person_id, _), entry in rows.notebook.items():
-        mistakes.save_entry(session, person_id, entry)
+        mistakes.save_entries(session, [(person_id, entry)])
     _insert(session, ReadingRow, rows.readings)
     reading_ids = {
         (row[1], row[2], row[3]): row[0] for row in session.exec(select(ReadingRow.id, ReadingRow.person_id, ReadingRow.lesson, ReadingRow.opened_at))

@@ -11,7 +11,6 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.exam.paper import to_file_letters, to_shown_letters
 from bot.domain.library.question import KINDS
 from bot.domain.message import Incoming, Refusal
-from bot.domain.text import segmentation
 from bot.services.exam import finish
 from bot.services.exam.paper_view import (
     AttemptStatus,
@@ -24,19 +23,17 @@ from bot.services.exam.paper_view import (
     status_of,
 )
 from bot.services.library.catalog import Catalog
-from bot.services.study.quiz import record_answer
+from bot.services.study import answers
 from bot.storage.exam import attempts
 from bot.storage.exam.attempts import PaperItem
+from bot.storage.study import answers as study_answers
 from bot.storage.study import sittings
-
-SEGMENTED_KINDS = ("short",)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
     """A recorded answer, in the letters shown, and the state of the attempt after it."""
 
-    answer_id: int
     n: int
     choice: str
     status: AttemptStatus
@@ -62,24 +59,24 @@ def record_exam_answer(
     if shown_choice is None:
         raise Refusal(f"未记录：第 {n} 题是{KINDS[question.kind].label}，没有看懂「{choice[:20]}」。")
     file_choice = to_file_letters(shown_choice, item.shuffle)
-    mark = catalog.question(session, item.version_id).grade(file_choice, segment=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
-    answer_id, _ = record_answer(session, person_id, sitting_id, item, file_choice, mark, incoming, now)
+    graded = answers.grade(catalog.question(session, item.version_id), file_choice)
+    study_answers.record(session, [answers.answer_row(person_id, sitting_id, item, file_choice, graded, incoming, now)])
     if attempt.state != "open":
         # It arrived in time and got its turn after the clock or the invigilator had closed the attempt: the result is worked out again with it.
         finish.update_result(session, catalog, exam, sitting_id, now)
     else:
         next_item = sittings.next_item(session, sitting_id, n + 1)
         sittings.set_next_item(session, sitting_id, n if next_item is None else next_item.n)
-    return RecordedAnswer(answer_id, n, shown_choice, status_of(session, exam, attempt, now))
+    return RecordedAnswer(n, shown_choice, status_of(session, exam, attempt, now))
 
 
 def _repeated_answer(session: Session, exam: Exam, attempt: Attempt, item: PaperItem, incoming: Incoming, now: datetime) -> RecordedAnswer:
     """A copy of the same message gets the same result; any other answer to the item is refused."""
-    answer_id = attempts.answer_by_message(session, attempt.sitting_id, item.n, incoming.sender.channel, incoming.message_id)
+    is_copy = attempts.answer_by_message(session, attempt.sitting_id, item.n, incoming.sender.channel, incoming.message_id) is not None
     shown_choice = to_shown_letters(item.choice or "", item.shuffle)
-    if answer_id is None:
+    if not is_copy:
         raise Refusal(f"未记录：第 {item.n} 题已经答过（{shown_choice[:20]}），以第一次为准。")
-    return RecordedAnswer(answer_id, item.n, shown_choice, status_of(session, exam, attempt, now))
+    return RecordedAnswer(item.n, shown_choice, status_of(session, exam, attempt, now))
 
 
 def turn_to_item(session: Session, catalog: Catalog, person_id: int, sitting_id: int, n: int, now: datetime) -> tuple[AttemptStatus, ShownItem]:

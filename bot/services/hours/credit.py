@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -9,6 +10,7 @@ from sqlmodel import Session
 
 from bot.domain.hours.policy import CreditCap, CreditGrant, HoursPolicy, RuleVersion, grant, item_seconds
 from bot.storage.hours import ledger
+from bot.storage.hours.ledger import UsedCredit
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,24 @@ def is_lesson_counted(session: Session, person_id: int, lesson: str, day: date) 
     return ledger.has_earned(session, person_id, "lesson", f"{day.year}:{lesson}")
 
 
-def earn_item(session: Session, policy: HoursPolicy, person_id: int, question: str, law: str, day: date, now: datetime) -> EarnedCredit | None:
-    """A practised item (rule D3): each item once a year, ten make a quarter; None when it counted before."""
+@dataclass(frozen=True, slots=True)
+class ItemCredit:
+    """What a practised item earns, and its source."""
+
+    earned: EarnedCredit
+    day: date
+    source: str
+    law: str
+
+
+def item_source(day: date, question: str) -> str:
+    """A practised item as a source of the ledger: once a year."""
+    return f"{day.year}:{question}"
+
+
+def decide_item(policy: HoursPolicy, used: UsedCredit, question: str, law: str, day: date) -> ItemCredit:
+    """What a practised item earns that did not earn this year (rule D3): ten make a quarter, so much a day and a year at the most."""
     rule = policy.at("D3", day)
-    source = ("item", f"{day.year}:{question}")
-    used = ledger.used_credit_unless_earned(session, person_id, "practice", day, source)
-    if used is None:
-        return None
     wanted = item_seconds(used.year_items, rule, policy.seconds_per_hour(day))
     caps = [
         CreditCap(used.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.number_text('day_cap')} 学时"),
@@ -85,7 +98,46 @@ def earn_item(session: Session, policy: HoursPolicy, person_id: int, question: s
     if granted.refused:
         # A part of an item would count it as done; refused whole, it can still count on another day.
         granted = CreditGrant(0, wanted, granted.reason)
-    return _record(session, person_id, "practice", granted, day, source, rule, now, law=law, required=False, items=1 if granted.credited else 0)
+    return ItemCredit(EarnedCredit(granted.credited, granted.refused, granted.reason, rule), day, item_source(day, question), law)
+
+
+def keep_items(session: Session, items: Sequence[tuple[int, ItemCredit, datetime]]) -> None:
+    """Write what items earned and what was refused, as (person, credit, when); one statement a table."""
+    ledger.add_items(
+        session,
+        [
+            {
+                "person_id": person_id,
+                "day": item.day,
+                "year": item.day.year,
+                "source_id": item.source,
+                "law": item.law,
+                "seconds": item.earned.credited,
+                "rule": item.earned.rule.line,
+                "rule_version": item.earned.rule.version,
+                "recorded_at": now,
+            }
+            for person_id, item, now in items
+            if item.earned.credited
+        ],
+    )
+    ledger.refuse_items(
+        session,
+        [
+            {
+                "person_id": person_id,
+                "source_id": item.source,
+                "seconds": item.earned.refused,
+                "day": item.day,
+                "rule": item.earned.rule.line,
+                "rule_version": item.earned.rule.version,
+                "reason": item.earned.reason,
+                "at": now,
+            }
+            for person_id, item, now in items
+            if item.earned.refused
+        ],
+    )
 
 
 EXAM_SOURCES = ("exam", "makeup")

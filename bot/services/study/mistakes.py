@@ -53,32 +53,24 @@ class NotebookStanding:
         return max(0, self.allowed - self.asked)
 
 
-def update_notebook(
-    session: Session, person_id: int, question: Question, mark: Grade, place: tuple[int, int] | None, now: datetime
-) -> NotebookMove | None:
-    """Grade an answer and move its card; None when that was never wrong, or waits for a person's mark.
+def move_notebook(before: Mistake | None, question: Question, mark: Grade, asked_at: datetime | None, now: datetime) -> NotebookMove | None:
+    """Grade an answer and move its card; None when the question was never answered wrong, or waits for a person's mark.
 
-    `place` is (sitting, n): the time since the question was put there makes a right answer slow. Without one only right and wrong are told apart.
+    The time since `asked_at`, when the question was put, makes a right answer slow; where it is not known only right and wrong are told apart.
     """
-    if mark.provisional:
+    if mark.provisional or (before is None and mark.correct):
         return None
-    before = mistakes.entry(session, person_id, question.id)
-    if before is None and mark.correct:
-        return None
-    since = mistakes.asked_at(session, person_id, *place) if place is not None and mark.correct else None
+    since = asked_at if mark.correct else None
     grade = grade_answer(question, None if since is None else (now - since).total_seconds(), correct=mark.correct)
     after = update_mistake(before, question.id, grade, now)
-    if after is None:
-        return None
-    mistakes.save_entry(session, person_id, after)
-    return NotebookMove(after, grade, left=not after.listed and (before is None or before.listed))
+    return None if after is None else NotebookMove(after, grade, left=not after.listed and (before is None or before.listed))
 
 
 def add_missed(session: Session, person_id: int, question: str, now: datetime) -> None:
     """Take a question into the notebook that was answered wrong where the notebook does not move at once: in an exam, when its keys are told."""
     after = update_mistake(mistakes.entry(session, person_id, question), question, AGAIN, now)
     if after is not None:
-        mistakes.save_entry(session, person_id, after)
+        mistakes.save_entries(session, [(person_id, after)])
 
 
 def entries(session: Session, person_id: int, among: Collection[str]) -> list[Mistake]:

@@ -10,59 +10,23 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 from sqlmodel import Session
 
 from bot.domain.library.question import Grade, Question
 from bot.domain.message import Incoming, Refusal
 from bot.domain.study.sitting import FORMS
-from bot.domain.text import segmentation
 from bot.domain.times import day_of
-from bot.services.hours import credit
 from bot.services.hours.credit import EarnedCredit
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
-from bot.services.study import current_task, mistakes
+from bot.services.study import answers, current_task, mistakes
+from bot.services.study.answers import AnswerDecision
 from bot.services.study.mistakes import NotebookMove, NotebookStanding
 from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings, sittings
 from bot.storage.study.sittings import OpenSitting, Score, SittingItem
 from bot.storage.tables.columns import stamp
-
-
-class AnswerPlace(Protocol):
-    """A place of a sitting: which question, in which version."""
-
-    @property
-    def n(self) -> int: ...
-    @property
-    def question(self) -> str: ...
-    @property
-    def version_id(self) -> int: ...
-
-
-def record_answer(
-    session: Session, person_id: int, sitting_id: int, place: AnswerPlace, choice: str, mark: Grade, incoming: Incoming, now: datetime
-) -> tuple[int, bool]:
-    """The result of `sittings.record_answer`. `choice` in the letters of the file; what is not quite right earns less than the whole."""
-    return sittings.record_answer(
-        session,
-        person_id=person_id,
-        sitting_id=sitting_id,
-        n=place.n,
-        question=place.question,
-        version_id=place.version_id,
-        choice=choice,
-        correct=int(mark.correct),
-        earned=1000 if mark.correct else min(999, round(mark.earned * 1000)),
-        provisional=int(mark.provisional),
-        channel=incoming.sender.channel,
-        message_id=incoming.message_id,
-        arrived_at=stamp(incoming.arrived),
-        recorded_at=stamp(now),
-    )
-
 
 DAILY_SIZE = 5
 REVIEWS_IN_DAILY = 2
@@ -72,7 +36,6 @@ REVIEW_SIZE = 20
 """Reviews that are put in one round; who gives many minutes to a day goes on with the next."""
 CHALLENGE_SIZE = 100
 TAPPED_KINDS = ("single", "multiple", "judge")
-SEGMENTED_KINDS = ("short",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +53,6 @@ class AskedQuestion:
 class AnswerOutcome:
     """What an answer came to, what it earned, how the notebook moved, and what comes next (nothing when the sitting is done)."""
 
-    answer_id: int
     question: Question
     choice: str
     mark: Grade
@@ -255,30 +217,32 @@ def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, 
 
 def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuestion, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
-    question, item, sitting = asked.question, asked.item, asked.sitting
+    item, sitting = asked.item, asked.sitting
     if sitting.kind in ANSWER_GATES:
         ANSWER_GATES[sitting.kind](session, sitting, incoming, now)
-    mark = question.grade(choice, segment=segmentation.cut_words if question.kind in SEGMENTED_KINDS else None)
-    answer_id, is_watched = record_answer(session, person_id, sitting.id, item, choice, mark, incoming, now)
+    (facts,) = answers.gather(session, [answers.lookup(person_id, sitting.id, item.n, day_of(now))])
+    if facts is None:
+        raise Refusal("这一组题已经做完了。")
+    decision = answers.decide(catalog.policy, facts, asked.question, choice, incoming, now)
+    decision.next_item = None if decision.is_over else asked.next_item or sittings.next_item(session, sitting.id, item.n + 1, but=item.n)
+    answers.keep(session, [decision])
     # Refused here, what was recorded is rolled back with everything else.
-    withheld = key_visibility.withheld_reason(session, person_id, item.question, incoming.arrived) if is_watched else ""
-    form = FORMS[sitting.kind]
-    notebook_move = mistakes.update_notebook(session, person_id, question, mark, (sitting.id, item.n), now) if form.updates_notebook else None
-    credited = None
-    if form.earns_credit:
-        credited = credit.earn_item(session, catalog.policy, person_id, item.question, question.law, day_of(now), now)
-    over = form.one_life and not mark.correct
-    next_item = None if over else asked.next_item or sittings.next_item(session, sitting.id, item.n + 1)
+    withheld = key_visibility.withheld_reason(session, person_id, item.question, incoming.arrived) if facts.is_watched else ""
     score = None
-    next_question = None
-    if next_item is None:
+    if decision.next_item is None:
         sittings.close_sitting(session, sitting.id, "done", now)
         study_current_task.drop_focus(session, person_id)
         score = sittings.score(session, sitting.id)
-    else:
-        sittings.set_next_item(session, sitting.id, next_item.n)
-        next_question = AskedQuestion(sitting, next_item, catalog.question(session, next_item.version_id))
-    return AnswerOutcome(answer_id, question, choice, mark, sitting, credited, notebook_move, next_question, score, withheld)
+    return outcome_of(session, catalog, decision, score, withheld)
+
+
+def outcome_of(session: Session, catalog: Catalog, decision: AnswerDecision, score: Score | None = None, withheld: str = "") -> AnswerOutcome:
+    """What is told of a decision."""
+    next_item = decision.next_item
+    next_question = None if next_item is None else AskedQuestion(decision.sitting, next_item, catalog.question(session, next_item.version_id))
+    return AnswerOutcome(
+        decision.question, decision.choice, decision.grade, decision.sitting, decision.earned, decision.notebook_move, next_question, score, withheld
+    )
 
 
 def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> AskedQuestion | None:

@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from zlib import crc32
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
-from bot.storage.db.writer import SWEEP_SECONDS, Busy, Gauges, Prelock, T, Work, WriteJob, Writer
+from bot.storage.db.writer import SWEEP_SECONDS, Busy, Gauges, Prelock, T, Together, Work, WriteJob, Writer
 
 
 class Database:
@@ -57,27 +58,35 @@ class Database:
             connection.close()
         self.engine.dispose()
 
-    async def write(self, work: Work[T], of: Hashable = None) -> T:
+    async def write(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None) -> T:
         """What `work` returned, after its commit; its exception if it raised one, after the rollback of its savepoint alone.
 
-        `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Raises `Busy` when the database cannot be
+        `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Jobs of a batch that have the same `together` are
+        worked on by it first, with the `item` of each, and by `work` only where that gave nothing. Raises `Busy` when the database cannot be
         written within `patience` seconds; then nothing was recorded and nothing will be.
         """
+        # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
+        return await self.submit(work, of, together=together, item=item)
+
+    def submit(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None) -> asyncio.Future[T]:
+        """`write` for who waits without a task: the future holds the result or the exception."""
         writer = self._writers[_writer_index(of, len(self._writers))]
-        if len(writer.waiting) >= self._limit:
-            raise Busy("queue")
         loop = asyncio.get_running_loop()
-        job = WriteJob(work, of, loop, loop.create_future(), time.monotonic())
-        writer.put(job)
+        job = WriteJob(work, of, loop, loop.create_future(), time.monotonic(), together, item)
+        try:
+            if len(writer.waiting) >= self._limit:
+                raise Busy("queue")
+            writer.put(job)
+        except Busy as busy:
+            job.future.set_exception(busy)
+            return job.future
         if not writer.wake_scheduled:
             writer.wake_scheduled = True
             loop.call_soon(writer.wake)
         if loop not in writer.sweeping_loops:
             writer.sweeping_loops.add(loop)
             loop.call_later(SWEEP_SECONDS, writer.sweep, loop, self._patience)
-        # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
-        result: T = await job.future
-        return result
+        return job.future
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returned, from a read-only connection in another thread; it sees what was committed when it began."""

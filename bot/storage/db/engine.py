@@ -19,6 +19,11 @@ def is_sqlite(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
+def is_sqlite_session(session: Session) -> bool:
+    """True on SQLite, whose one writer needs no lock of a row."""
+    return isinstance(session.info["raw"], sqlite3.Connection)
+
+
 _POSTGRES_TIMEOUTS = {"connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 4_000}
 """How long a silent PostgreSQL is waited for: 3 s for a connection, 4 s for a packet to be taken, 19 s (10 + 3 x 3) under a statement that runs."""
 

@@ -18,7 +18,22 @@ from operator import itemgetter
 from types import UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin, overload
 
-from sqlalchemy import BindParameter, ClauseElement, Column, Dialect, Label, Table, bindparam
+from sqlalchemy import (
+    BindParameter,
+    ClauseElement,
+    Column,
+    Dialect,
+    FromClause,
+    Join,
+    Label,
+    Subquery,
+    Table,
+    Text,
+    TextClause,
+    bindparam,
+    true,
+)
+from sqlalchemy import column as named_column
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.dialects.sqlite.dml import Insert, insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -28,7 +43,7 @@ from sqlalchemy.sql.dml import ValuesBase
 from sqlalchemy.types import Integer, TypeDecorator, TypeEngine
 from sqlmodel import Session, SQLModel
 
-__all__ = ["Query", "Statement", "bind", "binds", "insert", "replacing", "stream", "table"]
+__all__ = ["Query", "Statement", "bind", "binds", "columns", "cross_join", "given", "insert", "replacing", "stream", "table"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -56,6 +71,51 @@ def binds(*names: str) -> dict[str, BindParameter[Any]]:
     return {name: bindparam(name) for name in names}
 
 
+def columns(source: Any, kind: Any, **others: Any) -> list[Any]:
+    """The columns of a table that make a dataclass, by the names of its fields; `others` gives those that come from elsewhere."""
+    names = [field.name for field in fields(kind) if field.init]
+    return [others[name].label(name) if name in others else source.c[name] for name in names]
+
+
+class _RowsType(TypeDecorator[Any]):
+    """Rows of values as one JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str:
+        return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class _GivenRows(TextClause):
+    """The rows that a call gives, as a SELECT of them; `kinds` are the types of its columns by name."""
+
+    __visit_name__ = "given_rows"
+    inherit_cache = False
+    kinds: dict[str, type[TypeEngine[Any]]]
+
+
+def given(name: str, **kinds: type[TypeEngine[Any]]) -> Subquery:
+    """A table that a call gives under this name, as a list of rows: whole numbers and texts, None for NULL."""
+    rows = _GivenRows(f":{name}").bindparams(bindparam(name, type_=_RowsType()))
+    rows.kinds = kinds
+    return rows.columns(*(named_column(title, kind) for title, kind in kinds.items())).subquery(name)
+
+
+class _CrossJoin(Join):
+    """A join without a condition of its own."""
+
+    inherit_cache = True
+
+
+def cross_join(left: FromClause, right: FromClause) -> Join:
+    """Both, joined by the conditions of the WHERE: SQLite then begins with the left one, where by itself it would begin with the wrong one."""
+    return _CrossJoin(left, right, true())
+
+
 def replacing(statement: Insert, key: Sequence[str], *names: str) -> Insert:
     """The insert, which takes over the named columns where a row with this key stands already."""
     return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in names})
@@ -73,6 +133,27 @@ class _TextCompiler(SQLCompiler):
         """A value of the call as its place, a constant as itself."""
         return super().visit_bindparam(bindparam, within_columns_clause, literal_binds or not bindparam.required, *given, **more)  # type: ignore[no-untyped-call]
 
+    def visit_given_rows(self, rows: Any, **more: Any) -> str:
+        """The SELECT that unpacks them."""
+        (place,) = (self.process(parameter, **more) for parameter in rows._bindparams.values())
+        cells = ", ".join(f"{self.cell(n, kind)} AS {name}" for n, (name, kind) in enumerate(rows.kinds.items()))
+        return f"SELECT {cells} FROM {self.unpack(place)}"  # noqa: S608 - names of ours and a place
+
+    def cell(self, n: int, kind: type[TypeEngine[Any]]) -> str:
+        """The n-th value of a given row."""
+        raise NotImplementedError
+
+    def unpack(self, place: str) -> str:
+        """The given rows as a table with the one column `value`."""
+        raise NotImplementedError
+
+    def visit_join(self, join: Any, asfrom: Any = False, from_linter: Any = None, **more: Any) -> Any:
+        """As the database has it, but for `cross_join`."""
+        if isinstance(join, _CrossJoin):
+            left, right = (part._compiler_dispatch(self, asfrom=True, from_linter=from_linter, **more) for part in (join.left, join.right))
+            return f"{left} CROSS JOIN {right}"
+        return super().visit_join(join, asfrom, from_linter, **more)  # type: ignore[no-untyped-call]
+
     def visit_binary(self, binary: Any, override_operator: Any = None, *given: Any, **more: Any) -> Any:
         """As the database has it, but for a list that a call gives."""
         if isinstance(listed := binary.right, BindParameter) and listed.expanding and listed.required:
@@ -88,6 +169,12 @@ class _TextCompiler(SQLCompiler):
 class _SqliteTextCompiler(_TextCompiler, SQLiteCompiler):
     def in_list(self, column: str, place: str, kind: TypeEngine[Any], *, is_in: bool) -> str:
         return f"{column} {'IN' if is_in else 'NOT IN'} (SELECT value FROM json_each({place}))"  # noqa: S608 - a place, not a value
+
+    def cell(self, n: int, kind: type[TypeEngine[Any]]) -> str:
+        return f"json_extract(value, '$[{n}]')"
+
+    def unpack(self, place: str) -> str:
+        return f"json_each({place})"
 
 
 @cache
@@ -106,6 +193,12 @@ def _postgres_dialect() -> Dialect:
         def in_list(self, column: str, place: str, kind: TypeEngine[Any], *, is_in: bool) -> str:
             # As a list of a known kind: the text, and with it what the server has prepared, stays the same for every length.
             return f"{column} {'= ANY' if is_in else '<> ALL'} (CAST({place} AS {'BIGINT' if _is_whole(kind) else 'TEXT'}[]))"
+
+        def cell(self, n: int, kind: type[TypeEngine[Any]]) -> str:
+            return f"CAST(value ->> {n} AS {'BIGINT' if _is_whole(kind()) else 'TEXT'})"
+
+        def unpack(self, place: str) -> str:
+            return f"jsonb_array_elements(CAST({place} AS JSONB))"
 
         def _on_conflict_target(self, clause: Any, **more: Any) -> Any:
             # `insert` is SQLite's own, so that a statement is written once; PostgreSQL's would ask its clause for the name of a constraint.
@@ -181,6 +274,10 @@ def _row_function(compiled: SQLCompiler, dialect: Dialect, gives: Any) -> Callab
     if any(is_dataclass(_present(part)) for part in parts):
         made, start = [], 0
         for number, part in enumerate(parts):
+            if not is_dataclass(_present(part)):
+                made.append(cells[start])
+                start += 1
+                continue
             scope[f"Part{number}"] = kind = _present(part)
             stop = len(cells) if number == len(parts) - 1 else start + _columns_of(kind, names[start:])
             expression = f"Part{number}({_arguments(kind, names[start:stop], cells[start:stop])})"
@@ -190,6 +287,9 @@ def _row_function(compiled: SQLCompiler, dialect: Dialect, gives: Any) -> Callab
             raise TypeError(f"{len(cells)} columns do not make {gives}")
         return cast("Callable[[Any], Any]", eval(f"lambda row: {made[0] if len(parts) == 1 else '(' + ', '.join(made) + ')'}", scope))  # noqa: S307
     kind = get_origin(gives) or gives
+    if kind is dict:
+        named = ", ".join(f"{name!r}: {cell}" for name, cell in zip(names, cells, strict=True))
+        return cast("Callable[[Any], Any]", eval(f"lambda row: {{{named}}}", scope))  # noqa: S307
     if not (isinstance(kind, type) and issubclass(kind, tuple)):
         if len(cells) != 1:
             raise TypeError(f"{len(cells)} columns do not make one {gives}")
@@ -238,8 +338,8 @@ class Query(Generic[T]):
     """One statement over the tables, and what its rows come back as.
 
     `gives` is a dataclass (by the names of the columns), several in a tuple (each takes the columns that follow, as far as they are its fields;
-    `Row | None` is None where its first column is), a tuple or named tuple, or the type of the one column. The values of a call go by the names of
-    its `bind()`s; TypeError for one that is missing or unknown.
+    `Row | None` is None where its first column is; another type takes one column), a tuple or named tuple, `dict` (by the names of the columns),
+    or the type of the one column. The values of a call go by the names of its `bind()`s; TypeError for one that is missing or unknown.
     """
 
     __slots__ = ("_postgres", "_sqlite", "gives", "statement")

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
+Together = Callable[[Session, Sequence[Any]], Sequence[Any]]
+"""Work on the items of many jobs at once: a result for each, in their order, or None for what has to be worked on by itself."""
 Prelock = Callable[[Session, Sequence[Hashable]], None]
 
 BATCH_SIZE = 200
@@ -59,13 +61,18 @@ class _BatchSpoilt(Exception):
 
 @dataclass(slots=True, eq=False)
 class WriteJob:
-    """A piece of work, its key, and the future in its loop that waits for it; `result` and `error` are final once it is `settled`."""
+    """A piece of work, its key, and the future in its loop that waits for it; `result` and `error` are final once it is `settled`.
+
+    Where `together` is given, the items of all jobs of a batch that have the same one are worked on by it first, and `work` only does what it left.
+    """
 
     work: Work[Any]
     key: Hashable
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     queued_at: float
+    together: Together | None = None
+    item: Any = None
     settled: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -218,7 +225,10 @@ class Writer(threading.Thread):
             raw = session.info["raw"]
             if self._prelock is not None:
                 self._prelock(session, [job.key for job in batch if job.key is not None])
+            done = _work_together(session, batch, savepoints=savepoints)
             for job in batch:
+                if id(job) in done:
+                    continue
                 if savepoints:
                     raw.execute("SAVEPOINT job")
                 written = 0 if savepoints else raw.total_changes
@@ -245,6 +255,60 @@ class Writer(threading.Thread):
                         raise _BatchSpoilt from wrong
         for job in batch:
             job.settled = True
+
+
+def _work_together(session: Session, batch: list[WriteJob], *, savepoints: bool) -> set[int]:
+    """Have the jobs of a batch that can be worked on together worked on; the ids of those that are done.
+
+    In turns: the next job of a key follows where the one before it is done, so that one person's messages stay in their order.
+    """
+    done: set[int] = set()
+    left = batch
+    while True:
+        keys: set[Hashable] = set()
+        turn: dict[Together, list[WriteJob]] = {}
+        for job in left:
+            if job.together is not None and job.key not in keys:
+                turn.setdefault(job.together, []).append(job)
+            keys.add(job.key)
+        done_now: set[int] = set()
+        for together, jobs in turn.items():
+            done_now |= _work_on_group(session, together, jobs, savepoints=savepoints)
+        if not done_now:
+            return done
+        done |= done_now
+        # What was left once is left for good, and with it all that its sender said after it.
+        stuck = {job.key for jobs in turn.values() for job in jobs if id(job) not in done_now}
+        left = [job for job in left if id(job) not in done_now and job.key not in stuck]
+
+
+def _work_on_group(session: Session, together: Together, jobs: list[WriteJob], *, savepoints: bool) -> set[int]:
+    """The ids of the jobs that `together` has done. Where it raises, all of it is undone; without savepoints `_BatchSpoilt` says that it wrote."""
+    raw = session.info["raw"]
+    if savepoints:
+        raw.execute("SAVEPOINT jobs")
+    written = 0 if savepoints else raw.total_changes
+    try:
+        results = together(session, [job.item for job in jobs])
+    except DBAPIError:
+        raise
+    except DRIVER_ERRORS as wrong:
+        raise DBAPIError(None, None, wrong) from wrong
+    except Exception as wrong:
+        log.exception("work on a batch failed", size=len(jobs))
+        if savepoints:
+            raw.execute("ROLLBACK TO SAVEPOINT jobs")
+        elif raw.total_changes != written:
+            raise _BatchSpoilt from wrong
+        results = [None] * len(jobs)
+    if savepoints:
+        raw.execute("RELEASE SAVEPOINT jobs")
+    done = set()
+    for job, result in zip(jobs, results, strict=True):
+        if result is not None:
+            job.result, job.error = result, None
+            done.add(id(job))
+    return done
 
 
 def _is_job_fault(wrong: DBAPIError) -> bool:

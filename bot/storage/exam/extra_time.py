@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from sqlalchemy import select, update
 from sqlmodel import Session
 
 from bot.domain.exam.exam import Attempt
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.exam import AttemptRow, ExamRow, ExtensionRow
+from bot.storage.tables.study import SittingRow
 
-_LENGTHEN = Statement("UPDATE attempt SET deadline = :deadline WHERE sitting_id = :id AND state = 'open'")
-_REOPEN = Statement(
-    """UPDATE attempt SET state = 'open', closed_at = NULL, closed_by = NULL, score = NULL, passed = NULL, told_at = NULL,
-           deadline = :deadline
-       WHERE sitting_id = :id AND state = 'closed'"""
-)
-_REOPEN_SITTING = Statement("UPDATE sitting SET state = 'open', closed_at = NULL, next = :next WHERE id = :id")
-_REOPEN_EXAM = Statement("UPDATE exam SET state = 'published', closed_at = NULL, changed_at = :at WHERE id = :id AND state = 'closed'")
-_ASK = Statement(
-    """INSERT INTO extension (sitting_id, kind, minutes, reason, asked_by, asked_at) VALUES (:sitting_id, :kind, :minutes, :reason, :by, :at)
-       RETURNING id"""
-)
-_ASKED = Statement("SELECT id, sitting_id, kind, minutes, reason, asked_by, asked_at, approved_by, approved_at FROM extension WHERE id = :id")
-_ASKED_OF = Statement(
-    """SELECT x.id, x.sitting_id, x.kind, x.minutes, x.reason, x.asked_by, x.asked_at, x.approved_by, x.approved_at
-       FROM extension x JOIN attempt a ON a.sitting_id = x.sitting_id WHERE a.exam_id = :exam_id ORDER BY x.id DESC LIMIT :n"""
-)
-_WAITING = Statement(
-    """SELECT id FROM extension WHERE sitting_id = :sitting_id AND kind = :kind AND minutes = :minutes AND approved_by IS NULL
-       ORDER BY id LIMIT 1"""
-)
-_ADOPT = Statement("UPDATE extension SET asked_by = :by WHERE id = :id AND asked_by = :before AND approved_by IS NULL")
-_APPROVE = Statement("UPDATE extension SET approved_by = :by, approved_at = :at WHERE id = :id AND approved_by IS NULL")
+_EXTENSION, _ATTEMPT, _SITTING, _EXAM = table(ExtensionRow), table(AttemptRow), table(SittingRow), table(ExamRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +31,69 @@ class ExtraTimeRequest:
     approved_at: datetime | None
 
 
-def _request(row: Any) -> ExtraTimeRequest:
-    ident, sitting_id, kind, minutes, reason, by, at, approver, approved_at = row
-    when = None if approved_at is None else moment(approved_at)
-    return ExtraTimeRequest(ident, sitting_id, kind, minutes, reason, by, moment(at), approver, when)
+_SELECT = select(*columns(_EXTENSION, ExtraTimeRequest))
+_ADD = Query(
+    insert(_EXTENSION).values(binds("sitting_id", "kind", "minutes", "reason", "asked_by", "asked_at")).returning(_EXTENSION.c.id), gives=int
+)
+_GET = Query(_SELECT.where(_EXTENSION.c.id == bind("id")), gives=ExtraTimeRequest)
+_OF_EXAM = Query(
+    _SELECT.join_from(_EXTENSION, _ATTEMPT, _ATTEMPT.c.sitting_id == _EXTENSION.c.sitting_id)
+    .where(_ATTEMPT.c.exam_id == bind("exam_id"))
+    .order_by(_EXTENSION.c.id.desc())
+    .limit(bind("n")),
+    gives=ExtraTimeRequest,
+)
+_PENDING = Query(
+    select(_EXTENSION.c.id)
+    .where(
+        _EXTENSION.c.sitting_id == bind("sitting_id"),
+        _EXTENSION.c.kind == bind("kind"),
+        _EXTENSION.c.minutes == bind("minutes"),
+        _EXTENSION.c.approved_by.is_(None),
+    )
+    .order_by(_EXTENSION.c.id)
+    .limit(1),
+    gives=int,
+)
+_APPROVE = Query(
+    update(_EXTENSION)
+    .where(_EXTENSION.c.id == bind("id"), _EXTENSION.c.approved_by.is_(None))
+    .values(approved_by=bind("by"), approved_at=bind("now"))
+)
+_ADOPT = Query(
+    update(_EXTENSION)
+    .where(_EXTENSION.c.id == bind("id"), _EXTENSION.c.asked_by == bind("before"), _EXTENSION.c.approved_by.is_(None))
+    .values(asked_by=bind("by"))
+)
+_THIS_ATTEMPT = update(_ATTEMPT).where(_ATTEMPT.c.sitting_id == bind("id"))
+_EXTEND = Query(_THIS_ATTEMPT.where(_ATTEMPT.c.state == "open").values(deadline=bind("deadline")))
+_REOPEN = Query(
+    _THIS_ATTEMPT.where(_ATTEMPT.c.state == "closed").values(
+        state="open", closed_at=None, closed_by=None, score=None, passed=None, told_at=None, deadline=bind("deadline")
+    )
+)
+_REOPEN_SITTING = Query(update(_SITTING).where(_SITTING.c.id == bind("id")).values(state="open", closed_at=None, next=bind("place")))
+_REOPEN_EXAM = Query(
+    update(_EXAM).where(_EXAM.c.id == bind("id"), _EXAM.c.state == "closed").values(state="published", closed_at=None, changed_at=bind("now"))
+)
 
 
 def add_request(session: Session, sitting_id: int, kind: str, minutes: int, reason: str, by: str, at: datetime) -> int:
-    return int(_ASK.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes, reason=reason, by=by, at=stamp(at))[0])
+    return _ADD.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes, reason=reason, asked_by=by, asked_at=at)
 
 
 def get_request(session: Session, extension_id: int) -> ExtraTimeRequest | None:
-    row = _ASKED.one(session, id=extension_id)
-    return None if row is None else _request(row)
+    return _GET.first(session, id=extension_id)
 
 
 def requests_of_exam(session: Session, exam_id: int, n: int = 20) -> list[ExtraTimeRequest]:
     """What was asked for in an exam, newest first."""
-    return [_request(row) for row in _ASKED_OF.all(session, exam_id=exam_id, n=n)]
+    return _OF_EXAM.all(session, exam_id=exam_id, n=n)
 
 
 def pending_request(session: Session, sitting_id: int, kind: str, minutes: int) -> int | None:
     """The same request, made before and not approved."""
-    row = _WAITING.one(session, sitting_id=sitting_id, kind=kind, minutes=minutes)
-    return None if row is None else int(row[0])
+    return _PENDING.first(session, sitting_id=sitting_id, kind=kind, minutes=minutes)
 
 
 def adopt(session: Session, request: ExtraTimeRequest, by: str) -> bool:
@@ -84,18 +102,18 @@ def adopt(session: Session, request: ExtraTimeRequest, by: str) -> bool:
 
 
 def approve(session: Session, extension_id: int, by: str, at: datetime) -> bool:
-    return _APPROVE.run(session, id=extension_id, by=by, at=stamp(at)) == 1
+    return _APPROVE.run(session, id=extension_id, by=by, now=at) == 1
 
 
 def extend_deadline(session: Session, sitting_id: int, deadline: datetime) -> bool:
     """True when the attempt was still open."""
-    return _LENGTHEN.run(session, id=sitting_id, deadline=stamp(deadline)) == 1
+    return _EXTEND.run(session, id=sitting_id, deadline=deadline) == 1
 
 
 def reopen_attempt(session: Session, attempt: Attempt, deadline: datetime, next_place: int, at: datetime) -> bool:
     """A closed attempt goes on, with its answers; its exam counts as published again."""
-    if _REOPEN.run(session, id=attempt.sitting_id, deadline=stamp(deadline)) == 0:
+    if _REOPEN.run(session, id=attempt.sitting_id, deadline=deadline) == 0:
         return False
-    _REOPEN_SITTING.run(session, id=attempt.sitting_id, next=next_place)
-    _REOPEN_EXAM.run(session, id=attempt.exam_id, at=stamp(at))
+    _REOPEN_SITTING.run(session, id=attempt.sitting_id, place=next_place)
+    _REOPEN_EXAM.run(session, id=attempt.exam_id, now=at)
     return True

@@ -5,35 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from sqlalchemy import Table, select
 from sqlmodel import Session
 
 from bot.domain.hours.policy import SOURCE_LABELS
 from bot.domain.library.library import Library
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, bind, table
+from bot.storage.tables.contest import ContestRow
+from bot.storage.tables.exam import ExamRow
+from bot.storage.tables.grading import OutsideExamRow
+from bot.storage.tables.hours import EntryRow, UncreditedRow
 
-_ENTRIES = Statement(
-    """SELECT l.id, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.rule, l.rule_version, l.reverses,
-              (SELECT r.id FROM ledger r WHERE r.reverses = l.id)
-       FROM ledger l WHERE l.person_id = :person_id ORDER BY l.id DESC LIMIT :top"""
-)
-_ENTRY = Statement(
-    """SELECT l.id, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.rule, l.rule_version, l.reverses,
-              (SELECT r.id FROM ledger r WHERE r.reverses = l.id)
-       FROM ledger l WHERE l.person_id = :person_id AND l.id = :id"""
-)
-_REFUSED = Statement(
-    """SELECT seconds, reason, rule, rule_version FROM uncredited
-       WHERE person_id = :person_id AND day = :day AND seconds > 0 ORDER BY id DESC LIMIT 10"""
-)
-
-_EXAM = Statement("SELECT name FROM exam WHERE id = :id")
-_EVENT_NAMES = {
-    "exam": _EXAM,
-    "makeup": _EXAM,
-    "outside": Statement("SELECT name FROM outside_exam WHERE id = :id"),
-    "contest": Statement("SELECT name FROM contest WHERE id = :id"),
-}
-"""Where the name of what was held is found, by kind of source."""
+_entries, _uncredited = table(EntryRow), table(UncreditedRow)
+_reversals = _entries.alias("reversals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +27,7 @@ class LedgerLine:
     id: int
     category: str
     seconds: int
-    day: str
+    day: date
     source_kind: str
     source_id: str
     rule: str
@@ -62,20 +46,51 @@ class RefusedCredit:
     version: int
 
 
+_LINE = select(
+    _entries.c.id,
+    _entries.c.category,
+    _entries.c.credit_seconds.label("seconds"),
+    _entries.c.day,
+    _entries.c.source_kind,
+    _entries.c.source_id,
+    _entries.c.rule,
+    _entries.c.rule_version.label("version"),
+    _entries.c.reverses,
+    select(_reversals.c.id).where(_reversals.c.reverses == _entries.c.id).scalar_subquery().label("reversed_by"),
+).where(_entries.c.person_id == bind("person_id"))
+_ENTRIES = Query(_LINE.order_by(_entries.c.id.desc()).limit(bind("top")), gives=LedgerLine)
+_ENTRY = Query(_LINE.where(_entries.c.id == bind("id")), gives=LedgerLine)
+_REFUSED = Query(
+    select(_uncredited.c.seconds, _uncredited.c.reason, _uncredited.c.rule, _uncredited.c.rule_version.label("version"))
+    .where(_uncredited.c.person_id == bind("person_id"), _uncredited.c.day == bind("day"), _uncredited.c.seconds > 0)
+    .order_by(_uncredited.c.id.desc())
+    .limit(10),
+    gives=RefusedCredit,
+)
+
+
+def _name_of(event: Table) -> Query[str]:
+    return Query(select(event.c.name).where(event.c.id == bind("id")), gives=str)
+
+
+_EXAM = _name_of(table(ExamRow))
+_EVENT_NAMES = {"exam": _EXAM, "makeup": _EXAM, "outside": _name_of(table(OutsideExamRow)), "contest": _name_of(table(ContestRow))}
+"""Where the name of what was held is found, by kind of source."""
+
+
 def entries(session: Session, person_id: int, top: int) -> list[LedgerLine]:
     """The newest entries first."""
-    return [LedgerLine(*row) for row in _ENTRIES.all(session, person_id=person_id, top=top)]
+    return _ENTRIES.all(session, person_id=person_id, top=top)
 
 
 def entry(session: Session, person_id: int, entry_id: int) -> LedgerLine | None:
     """One entry of this person; another person's is not found."""
-    row = _ENTRY.one(session, person_id=person_id, id=entry_id)
-    return None if row is None else LedgerLine(*row)
+    return _ENTRY.first(session, person_id=person_id, id=entry_id)
 
 
 def refused(session: Session, person_id: int, day: date) -> list[RefusedCredit]:
     """What was not credited on a day, newest first."""
-    return [RefusedCredit(*row) for row in _REFUSED.all(session, person_id=person_id, day=day.isoformat())]
+    return _REFUSED.all(session, person_id=person_id, day=day)
 
 
 def source_name(session: Session, library: Library, kind: str, source_id: str) -> str:
@@ -90,5 +105,5 @@ def source_name(session: Session, library: Library, kind: str, source_id: str) -
     # Earned again after a reversal, a source has a number of its own (3#2).
     number = (name or source_id).partition("#")[0]
     statement = _EVENT_NAMES.get("outside" if source_id.startswith("outside:") else kind)
-    row = statement.one(session, id=int(number)) if statement is not None and number.isascii() and number.isdigit() else None
-    return f"{label}「{name or source_id}」" if row is None else f"{label}《{row[0]}》"
+    event = statement.first(session, id=int(number)) if statement is not None and number.isascii() and number.isdigit() else None
+    return f"{label}「{name or source_id}」" if event is None else f"{label}《{event}》"

@@ -2,67 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime
+from typing import Any
 
+from sqlalchemy import ColumnElement, Select, Table, case, exists, func, literal, select, update
+from sqlalchemy.dialects.sqlite.dml import Insert
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import stamp
+from bot.storage.db.query import Query, bind, binds, insert, table
+from bot.storage.tables.hours import DayTotalRow, EntryRow, UncreditedRow, YearTotalRow
 
-_ADD = Statement(
-    """INSERT INTO ledger (person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version,
-                           recorded_at, recorded_by, reverses)
-       VALUES (:person_id, :category, :credit_seconds, :day, :law, :required, :source_kind, :source_id, :rule, :rule_version,
-               :recorded_at, :recorded_by, :reverses)
-       ON CONFLICT DO NOTHING RETURNING id"""
-)
-_EARNED = Statement(
-    "SELECT id FROM ledger WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id AND reverses IS NULL"
-)
-# Not `reverses IS NULL`: SQLite would take that for the narrowest way in, and walk through nearly the whole ledger.
-_ENTRIES_OF_SOURCE = Statement(
-    """SELECT l.id, l.credit_seconds, CASE WHEN EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id) THEN 1 ELSE 0 END
-       FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND COALESCE(l.reverses, 0) = 0
-         AND (l.source_id = :source_id OR l.source_id LIKE :source_id || '#%') ORDER BY l.id"""
-)
-_REFUSED = Statement("SELECT 1 FROM uncredited WHERE person_id = :person_id AND source_kind = :source_kind AND source_id = :source_id LIMIT 1")
-_ADD_YEAR = Statement(
-    """INSERT INTO year_total (person_id, year, category, seconds, items) VALUES (:person_id, :year, :category, :seconds, :items)
-       ON CONFLICT (person_id, year, category)
-       DO UPDATE SET seconds = year_total.seconds + excluded.seconds, items = year_total.items + excluded.items"""
-)
-_ADD_DAY = Statement(
-    """INSERT INTO day_total (person_id, day, category, seconds) VALUES (:person_id, :day, :category, :seconds)
-       ON CONFLICT (person_id, day, category) DO UPDATE SET seconds = day_total.seconds + excluded.seconds"""
-)
-_TAKE_YEAR = Statement(
-    """UPDATE year_total SET seconds = seconds + :seconds, items = items + :items
-       WHERE person_id = :person_id AND year = :year AND category = :category"""
-)
-_TAKE_DAY = Statement("UPDATE day_total SET seconds = seconds + :seconds WHERE person_id = :person_id AND day = :day AND category = :category")
-_USED = Statement(
-    """SELECT COALESCE(y.seconds, 0), COALESCE(y.items, 0), COALESCE(d.seconds, 0) FROM (SELECT 1 AS one) AS always
-       LEFT JOIN year_total y ON y.person_id = :person_id AND y.year = :year AND y.category = :category
-       LEFT JOIN day_total d ON d.person_id = :person_id AND d.day = :day AND d.category = :category"""
-)
-_USED_UNLESS_EARNED = Statement(
-    """SELECT COALESCE(y.seconds, 0), COALESCE(y.items, 0), COALESCE(d.seconds, 0) FROM (SELECT 1 AS one) AS always
-       LEFT JOIN year_total y ON y.person_id = :person_id AND y.year = :year AND y.category = :category
-       LEFT JOIN day_total d ON d.person_id = :person_id AND d.day = :day AND d.category = :category
-       WHERE NOT EXISTS (SELECT 1 FROM ledger l WHERE l.person_id = :person_id AND l.source_kind = :source_kind AND l.source_id = :source_id
-                         AND l.reverses IS NULL)"""
-)
-_REFUSE = Statement(
-    """INSERT INTO uncredited (person_id, source_kind, source_id, seconds, day, rule, rule_version, reason, at)
-       VALUES (:person_id, :source_kind, :source_id, :seconds, :day, :rule, :rule_version, :reason, :at)"""
-)
-_YEAR = Statement("SELECT category, seconds FROM year_total WHERE person_id = :person_id AND year = :year")
-_ORIGINAL = Statement(
-    """SELECT person_id, category, credit_seconds, day, law, required, source_kind, source_id, rule, rule_version
-       FROM ledger WHERE id = :id AND reverses IS NULL"""
-)
+_days, _entries, _uncredited, _years = table(DayTotalRow), table(EntryRow), table(UncreditedRow), table(YearTotalRow)
+_reversals = _entries.alias("reversals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +27,117 @@ class UsedCredit:
     day_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """What the mirror image of an entry repeats."""
+
+    person_id: int
+    category: str
+    credit_seconds: int
+    day: date
+    law: str
+    required: bool
+    source_kind: str
+    source_id: str
+    rule: str
+    rule_version: int
+
+
+_OF_SOURCE = (
+    _entries.c.person_id == bind("person_id"),
+    _entries.c.source_kind == bind("source_kind"),
+    _entries.c.source_id == bind("source_id"),
+    _entries.c.reverses.is_(None),
+)
+_VALUES = binds(*(column.name for column in _entries.c if column.name != "id"))
+_ADD = Query(insert(_entries).values(_VALUES).on_conflict_do_nothing().returning(_entries.c.id), gives=int)
+_EARNED = Query(select(_entries.c.id).where(*_OF_SOURCE), gives=int)
+# Not `reverses IS NULL`: SQLite would take that for the narrowest way in, and walk through nearly the whole ledger.
+_ENTRIES_OF_SOURCE = Query(
+    select(_entries.c.id, _entries.c.credit_seconds, case((exists().where(_reversals.c.reverses == _entries.c.id), 1), else_=0))
+    .where(
+        _entries.c.person_id == bind("person_id"),
+        _entries.c.source_kind == bind("source_kind"),
+        func.coalesce(_entries.c.reverses, 0) == 0,
+        (_entries.c.source_id == bind("source_id")) | _entries.c.source_id.like(bind("source_id").concat("#%")),
+    )
+    .order_by(_entries.c.id),
+    gives=tuple[int, int, int],
+)
+_REFUSED = Query(
+    select(_uncredited.c.id)
+    .where(
+        _uncredited.c.person_id == bind("person_id"),
+        _uncredited.c.source_kind == bind("source_kind"),
+        _uncredited.c.source_id == bind("source_id"),
+    )
+    .limit(1),
+    gives=int,
+)
+
+
+def _adding(total: Table, key: Sequence[str], *sums: str) -> Insert:
+    """Adds to a running total, or begins it."""
+    statement = insert(total).values(binds(*key, *sums))
+    return statement.on_conflict_do_update(index_elements=key, set_={name: total.c[name] + statement.excluded[name] for name in sums})
+
+
+_ADD_YEAR = Query(_adding(_years, ("person_id", "year", "category"), "seconds", "items"))
+_ADD_DAY = Query(_adding(_days, ("person_id", "day", "category"), "seconds"))
+_OF_YEAR = (_years.c.person_id == bind("person_id")) & (_years.c.year == bind("year")) & (_years.c.category == bind("category"))
+_OF_DAY = (_days.c.person_id == bind("person_id")) & (_days.c.day == bind("day")) & (_days.c.category == bind("category"))
+_TAKE_YEAR = Query(update(_years).values(seconds=_years.c.seconds + bind("less"), items=_years.c["items"] + bind("fewer")).where(_OF_YEAR))
+_TAKE_DAY = Query(update(_days).values(seconds=_days.c.seconds + bind("less")).where(_OF_DAY))
+
+
+def _used(*unless: ColumnElement[bool]) -> Select[Any]:
+    """One row always, with nothing used where no total stands yet; none when what it is not to be given for holds."""
+    always = select(literal(1, literal_execute=True).label("one")).subquery("always")
+    return (
+        select(
+            func.coalesce(_years.c.seconds, 0).label("year_seconds"),
+            func.coalesce(_years.c["items"], 0).label("year_items"),
+            func.coalesce(_days.c.seconds, 0).label("day_seconds"),
+        )
+        .select_from(always)
+        .join(_years, _OF_YEAR, isouter=True)
+        .join(_days, _OF_DAY, isouter=True)
+        .where(*unless)
+    )
+
+
+_USED = Query(_used(), gives=UsedCredit)
+_USED_UNLESS_EARNED = Query(_used(~exists().where(*_OF_SOURCE)), gives=UsedCredit)
+_REFUSE = Query(insert(_uncredited).values(binds(*(column.name for column in _uncredited.c if column.name != "id"))))
+_YEAR = Query(
+    select(_years.c.category, _years.c.seconds).where(_years.c.person_id == bind("person_id"), _years.c.year == bind("year")),
+    gives=tuple[str, int],
+)
+_ORIGINAL = Query(
+    select(*(_entries.c[field.name] for field in fields(_Original))).where(_entries.c.id == bind("id"), _entries.c.reverses.is_(None)),
+    gives=_Original,
+)
+
+
 def used_credit(session: Session, person_id: int, category: str, day: date) -> UsedCredit:
-    row = _USED.one(session, person_id=person_id, year=day.year, category=category, day=day.isoformat())
-    return UsedCredit(*row)
+    return _USED.one(session, person_id=person_id, year=day.year, category=category, day=day)
 
 
 def used_credit_unless_earned(session: Session, person_id: int, category: str, day: date, source: tuple[str, str]) -> UsedCredit | None:
     """`used_credit` and `has_earned` in one look, for the answer path: None when the source, (kind, id), has earned before."""
-    row = _USED_UNLESS_EARNED.one(
-        session, person_id=person_id, year=day.year, category=category, day=day.isoformat(), source_kind=source[0], source_id=source[1]
+    return _USED_UNLESS_EARNED.first(
+        session, person_id=person_id, year=day.year, category=category, day=day, source_kind=source[0], source_id=source[1]
     )
-    return None if row is None else UsedCredit(*row)
 
 
 def has_earned(session: Session, person_id: int, source_kind: str, source_id: str) -> bool:
     """True when this source has earned before: one source earns once."""
-    return _EARNED.one(session, person_id=person_id, source_kind=source_kind, source_id=source_id) is not None
+    return _EARNED.first(session, person_id=person_id, source_kind=source_kind, source_id=source_id) is not None
 
 
 def was_refused(session: Session, person_id: int, source: tuple[str, str]) -> bool:
     """True when some of this source, (kind, id), was not credited, with the reason kept."""
-    return _REFUSED.one(session, person_id=person_id, source_kind=source[0], source_id=source[1]) is not None
+    return _REFUSED.first(session, person_id=person_id, source_kind=source[0], source_id=source[1]) is not None
 
 
 def entries_of_source(session: Session, person_id: int, source_kind: str, source_id: str) -> list[tuple[int, int, bool]]:
@@ -119,56 +162,82 @@ def add(
     items: int = 0,
 ) -> int | None:
     """The id of the new entry, or None when its source has earned before. `seconds` > 0; `source` is (kind, id), `rule` (line, version)."""
-    row = _ADD.one(
+    entry_id = _ADD.first(
         session,
         person_id=person_id,
         category=category,
         credit_seconds=seconds,
-        day=day.isoformat(),
+        day=day,
         law=law,
-        required=int(required),
+        required=required,
         source_kind=source[0],
         source_id=source[1],
         rule=rule[0],
         rule_version=rule[1],
-        recorded_at=stamp(recorded_at),
+        recorded_at=recorded_at,
         recorded_by=by,
         reverses=None,
     )
-    if row is None:
-        return None
-    _ADD_YEAR.run(session, person_id=person_id, year=day.year, category=category, seconds=seconds, items=items)
-    _ADD_DAY.run(session, person_id=person_id, day=day.isoformat(), category=category, seconds=seconds)
-    return int(row[0])
+    if entry_id is not None:
+        _ADD_YEAR.run(session, person_id=person_id, year=day.year, category=category, seconds=seconds, items=items)
+        _ADD_DAY.run(session, person_id=person_id, day=day, category=category, seconds=seconds)
+    return entry_id
+
+
+_ADD_ITEM = Query(
+    insert(_entries).values(
+        binds("person_id", "day", "law", "source_id", "rule", "rule_version", "recorded_at")
+        | {"category": "practice", "credit_seconds": bind("seconds"), "required": False, "source_kind": "item", "recorded_by": "system"}
+    )
+)
+_REFUSE_ITEM = Query(
+    insert(_uncredited).values(binds("person_id", "source_id", "seconds", "day", "rule", "rule_version", "reason", "at") | {"source_kind": "item"})
+)
+_ITEM_COLUMNS = ("person_id", "day", "law", "source_id", "seconds", "rule", "rule_version", "recorded_at")
+
+
+def add_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:
+    """Entries of practised items with their running totals, one statement a table; the source of each must not have earned (unique).
+
+    Each holds person_id, day, year, source_id, law, seconds (above 0), rule, rule_version, recorded_at.
+    """
+    _ADD_ITEM.many(session, [{name: item[name] for name in _ITEM_COLUMNS} for item in items])
+    practised = {"category": "practice", "items": 1}
+    _ADD_YEAR.many(session, [{name: item[name] for name in ("person_id", "year", "seconds")} | practised for item in items])
+    _ADD_DAY.many(session, [{name: item[name] for name in ("person_id", "day", "seconds")} | {"category": "practice"} for item in items])
+
+
+def refuse_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:
+    """Keep why items were not credited, each with the columns of `uncredited` but the kind of its source."""
+    _REFUSE_ITEM.many(session, items)
 
 
 def reverse(session: Session, entry_id: int, recorded_at: datetime, by: str, *, items: int = 0) -> int | None:
     """Take an entry back by its mirror image; None when there is no such entry or it was reversed before."""
-    original = _ORIGINAL.one(session, id=entry_id)
+    original = _ORIGINAL.first(session, id=entry_id)
     if original is None:
         return None
-    person_id, category, seconds, day, law, required, source_kind, source_id, rule, rule_version = original
-    row = _ADD.one(
+    reversal_id = _ADD.first(
         session,
-        person_id=person_id,
-        category=category,
-        credit_seconds=-seconds,
-        day=day,
-        law=law,
-        required=required,
-        source_kind=source_kind,
-        source_id=source_id,
-        rule=rule,
-        rule_version=rule_version,
-        recorded_at=stamp(recorded_at),
+        person_id=original.person_id,
+        category=original.category,
+        credit_seconds=-original.credit_seconds,
+        day=original.day,
+        law=original.law,
+        required=original.required,
+        source_kind=original.source_kind,
+        source_id=original.source_id,
+        rule=original.rule,
+        rule_version=original.rule_version,
+        recorded_at=recorded_at,
         recorded_by=by,
         reverses=entry_id,
     )
-    if row is None:
-        return None
-    _TAKE_YEAR.run(session, person_id=person_id, year=int(day[:4]), category=category, seconds=-seconds, items=-items)
-    _TAKE_DAY.run(session, person_id=person_id, day=day, category=category, seconds=-seconds)
-    return int(row[0])
+    if reversal_id is not None:
+        less = -original.credit_seconds
+        _TAKE_YEAR.run(session, person_id=original.person_id, year=original.day.year, category=original.category, less=less, fewer=-items)
+        _TAKE_DAY.run(session, person_id=original.person_id, day=original.day, category=original.category, less=less)
+    return reversal_id
 
 
 def refuse(
@@ -181,11 +250,11 @@ def refuse(
         source_kind=source[0],
         source_id=source[1],
         seconds=seconds,
-        day=day.isoformat(),
+        day=day,
         rule=rule[0],
         rule_version=rule[1],
         reason=reason,
-        at=stamp(at),
+        at=at,
     )
 
 

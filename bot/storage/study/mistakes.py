@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from sqlalchemy import func, or_, select
 from sqlmodel import Session
 
 from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET
 from bot.domain.study.spaced_repetition import MemoryCard, Mistake
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, insert, replacing, table
+from bot.storage.tables.study import AnswerRow, ExamGoalRow, NotebookCardRow, SittingItemRow, SittingRow
 
-_COLUMNS = "question, entered_at, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at"
-_ENTRY = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id AND question = :question")  # noqa: S608 - names of columns
-_ENTRIES = Statement(f"SELECT {_COLUMNS} FROM notebook_card WHERE person_id = :person_id ORDER BY due_at, question")  # noqa: S608 - names of columns
-_SAVE_ENTRY = Statement(
-    """INSERT INTO notebook_card (person_id, question, entered_at, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at)
-       VALUES (:person_id, :question, :entered_at, :rights, :left_at, :state, :step, :stability, :difficulty, :due_at, :reviewed_at)
-       ON CONFLICT (person_id, question) DO UPDATE
-       SET right_in_a_row = excluded.right_in_a_row, left_at = excluded.left_at, state = excluded.state, step = excluded.step,
-           stability = excluded.stability, difficulty = excluded.difficulty, due_at = excluded.due_at, reviewed_at = excluded.reviewed_at"""
-)
-_ASKED_AT = Statement(
-    """SELECT MAX(at) FROM (SELECT since AS at FROM focus WHERE person_id = :person_id AND kind <> 'reading' AND ref = :sitting_id
-                            UNION ALL SELECT MAX(recorded_at) FROM answer WHERE sitting_id = :sitting_id AND n <> :n) put"""
-)
-_REVIEWS_ASKED = Statement(
-    """SELECT COUNT(*) FROM sitting s JOIN sitting_item i ON i.sitting_id = s.id
-           JOIN notebook_card c ON c.person_id = s.person_id AND c.question = i.question AND c.entered_at < s.opened_at
-           LEFT JOIN answer a ON a.sitting_id = s.id AND a.n = i.n
-       WHERE s.person_id = :person_id AND s.kind IN ('daily', 'mistakes') AND s.opened_at >= :since
-         AND (a.id IS NOT NULL OR (s.kind = 'daily' AND s.state = 'open'))"""
-)
-_SETTINGS = Statement("SELECT day, minutes, target FROM exam_goal WHERE person_id = :person_id")
-_SAVE_SETTINGS = Statement(
-    """INSERT INTO exam_goal (person_id, day, minutes, target) VALUES (:person_id, :day, :minutes, :target)
-       ON CONFLICT (person_id) DO UPDATE SET day = excluded.day, minutes = excluded.minutes, target = excluded.target"""
-)
+_answers, _cards, _goals = table(AnswerRow), table(NotebookCardRow), table(ExamGoalRow)
+_items, _sittings = table(SittingItemRow), table(SittingRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +28,45 @@ class ReviewSettings:
     target: int = DEFAULT_TARGET
 
 
+_CARD = ("state", "step", "stability", "difficulty", "due_at", "reviewed_at")
+_COLUMNS = select(_cards.c.question, _cards.c.entered_at, _cards.c.right_in_a_row, _cards.c.left_at, *(_cards.c[name] for name in _CARD)).where(
+    _cards.c.person_id == bind("person_id")
+)
+_ENTRY = Query(_COLUMNS.where(_cards.c.question == bind("question")))
+_ENTRIES = Query(_COLUMNS.order_by(_cards.c.due_at, _cards.c.question))
+_SAVE_ENTRY = Query(
+    replacing(
+        insert(_cards).values(binds("person_id", "question", "entered_at", "right_in_a_row", "left_at", *_CARD)),
+        ["person_id", "question"],
+        "right_in_a_row",
+        "left_at",
+        *_CARD,
+    )
+)
+_REVIEWS_ASKED = Query(
+    select(func.count())
+    .select_from(_sittings)
+    .join(_items, _items.c.sitting_id == _sittings.c.id)
+    .join(
+        _cards,
+        (_cards.c.person_id == _sittings.c.person_id) & (_cards.c.question == _items.c.question) & (_cards.c.entered_at < _sittings.c.opened_at),
+    )
+    .join(_answers, (_answers.c.sitting_id == _sittings.c.id) & (_answers.c.n == _items.c.n), isouter=True)
+    .where(
+        _sittings.c.person_id == bind("person_id"),
+        _sittings.c.kind.in_(["daily", "mistakes"]),
+        _sittings.c.opened_at >= bind("since"),
+        or_(_answers.c.id.is_not(None), (_sittings.c.kind == "daily") & (_sittings.c.state == "open")),
+    ),
+    gives=int,
+)
+_SETTINGS = Query(select(_goals.c.day, _goals.c.minutes, _goals.c.target).where(_goals.c.person_id == bind("person_id")), gives=ReviewSettings)
+_SAVE_SETTINGS = Query(replacing(insert(_goals).values(binds("person_id", "day", "minutes", "target")), ["person_id"], "day", "minutes", "target"))
+
+
 def entry(session: Session, person_id: int, question: str) -> Mistake | None:
     """A question in a person's notebook, listed or left; None when it was never answered wrong."""
-    row = _ENTRY.one(session, person_id=person_id, question=question)
+    row = _ENTRY.first(session, person_id=person_id, question=question)
     return None if row is None else _entry_from_row(row)
 
 
@@ -61,47 +75,42 @@ def entries(session: Session, person_id: int) -> list[Mistake]:
     return [_entry_from_row(row) for row in _ENTRIES.all(session, person_id=person_id)]
 
 
-def _entry_from_row(row: Any) -> Mistake:
-    question, entered_at, rights, left_at, state, step, stability, difficulty, due_at, reviewed_at = row
-    card = MemoryCard(state, step, stability, difficulty, moment(due_at), moment(reviewed_at))
-    return Mistake(question, moment(entered_at), card, rights, None if left_at is None else moment(left_at))
+def _entry_from_row(row: tuple[Any, ...]) -> Mistake:
+    question, entered_at, rights, left_at, *card = row
+    return Mistake(question, entered_at, MemoryCard(*card), rights, left_at)
 
 
-def save_entry(session: Session, person_id: int, mistake: Mistake) -> None:
-    """Write an entry; that it was first wrong on a day never changes."""
-    card = mistake.card
-    _SAVE_ENTRY.run(
+def save_entries(session: Session, entries_of: Sequence[tuple[int, Mistake]]) -> None:
+    """Write entries as (person, entry); that a question was first wrong on a day never changes."""
+    _SAVE_ENTRY.many(
         session,
-        person_id=person_id,
-        question=mistake.question,
-        entered_at=stamp(mistake.entered_at),
-        rights=mistake.right_in_a_row,
-        left_at=None if mistake.left_at is None else stamp(mistake.left_at),
-        state=card.state,
-        step=card.step,
-        stability=card.stability,
-        difficulty=card.difficulty,
-        due_at=stamp(card.due),
-        reviewed_at=stamp(card.reviewed_at),
+        [
+            {
+                "person_id": person_id,
+                "question": mistake.question,
+                "entered_at": mistake.entered_at,
+                "right_in_a_row": mistake.right_in_a_row,
+                "left_at": mistake.left_at,
+                "state": mistake.card.state,
+                "step": mistake.card.step,
+                "stability": mistake.card.stability,
+                "difficulty": mistake.card.difficulty,
+                "due_at": mistake.card.due,
+                "reviewed_at": mistake.card.reviewed_at,
+            }
+            for person_id, mistake in entries_of
+        ],
     )
-
-
-def asked_at(session: Session, person_id: int, sitting_id: int, n: int) -> datetime | None:
-    """When the question at a place was put: when the sitting was taken in hand, or the answer before it was given; None when neither is known."""
-    row = _ASKED_AT.one(session, person_id=person_id, sitting_id=sitting_id, n=n)
-    return None if row is None or row[0] is None else moment(row[0])
 
 
 def reviews_asked(session: Session, person_id: int, since: datetime) -> int:
     """Reviews asked of a person since a moment, in the daily set (answered or to be answered) and in rounds over the notebook (answered)."""
-    return int(_REVIEWS_ASKED.one(session, person_id=person_id, since=stamp(since))[0])
+    return _REVIEWS_ASKED.one(session, person_id=person_id, since=since)
 
 
 def review_settings(session: Session, person_id: int) -> ReviewSettings:
-    row = _SETTINGS.one(session, person_id=person_id)
-    return ReviewSettings() if row is None else ReviewSettings(None if row[0] is None else date.fromisoformat(row[0]), row[1], row[2])
+    return _SETTINGS.first(session, person_id=person_id) or ReviewSettings()
 
 
 def save_review_settings(session: Session, person_id: int, settings: ReviewSettings) -> None:
-    day = None if settings.day is None else settings.day.isoformat()
-    _SAVE_SETTINGS.run(session, person_id=person_id, day=day, minutes=settings.minutes, target=settings.target)
+    _SAVE_SETTINGS.run(session, person_id=person_id, day=settings.day, minutes=settings.minutes, target=settings.target)

@@ -5,39 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import distinct, func, select, update
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, insert, table
+from bot.storage.tables.study import AnswerRow, PageViewRow, ReadingRow, SittingRow
 
-_READING = Statement("SELECT id, person_id, lesson, digest, page, state FROM reading WHERE id = :id")
-_OPEN_READINGS = Statement("SELECT id, lesson FROM reading WHERE person_id = :person_id AND state IN ('open', 'asking') ORDER BY opened_at DESC")
-_OPEN_SITTINGS = Statement(
-    """SELECT id, kind, scope, size, (SELECT COUNT(*) FROM answer a WHERE a.sitting_id = sitting.id)
-       FROM sitting WHERE person_id = :person_id AND state = 'open' ORDER BY opened_at DESC"""
-)
-_NEW_READING = Statement(
-    """INSERT INTO reading (person_id, lesson, digest, page, state, opened_at) VALUES (:person_id, :lesson, :digest, 1, 'open', :at)
-       RETURNING id"""
-)
-_SET_PAGE = Statement("UPDATE reading SET page = :page, state = :state WHERE id = :id")
-_RESTART = Statement("UPDATE reading SET page = 1, state = 'open', digest = :digest WHERE id = :id")
-_VOID_CREDIT = Statement("UPDATE page_view SET credited = 0, reason = :reason WHERE reading_id = :id AND credited > 0")
-_CLOSE = Statement("UPDATE reading SET state = :state, closed_at = :at WHERE id = :id AND state IN ('open', 'asking')")
-_FINISHED_LESSONS = Statement(
-    "SELECT DISTINCT lesson FROM reading WHERE person_id = :person_id AND state = 'done' AND closed_at >= :since AND closed_at < :until"
-)
-_COUNT_FINISHED = Statement("SELECT lesson, COUNT(DISTINCT person_id) FROM reading WHERE state = 'done' AND closed_at >= :since GROUP BY lesson")
-_LAST_READING = Statement(
-    "SELECT id, lesson, state FROM reading WHERE person_id = :person_id ORDER BY COALESCE(closed_at, opened_at) DESC, id DESC LIMIT 1"
-)
-_SEND_PAGE = Statement("INSERT INTO page_view (reading_id, page, sent_at, reason) VALUES (:reading_id, :page, :at, '')")
-_PAGE_ON_SCREEN = Statement("SELECT id, page, sent_at FROM page_view WHERE reading_id = :reading_id AND asked_at IS NULL ORDER BY id DESC LIMIT 1")
-_END_PAGE = Statement("UPDATE page_view SET asked_at = :at, seen = :seen, credited = :credited, reason = :reason WHERE id = :id")
-_PAGES_READ = Statement(
-    """SELECT page, COALESCE(seen, 0), COALESCE(credited, 0), reason FROM page_view
-       WHERE reading_id = :reading_id AND asked_at IS NOT NULL ORDER BY id"""
-)
+_answers, _page_views, _readings, _sittings = table(AnswerRow), table(PageViewRow), table(ReadingRow), table(SittingRow)
+_UNDER_WAY = _readings.c.state.in_(["open", "asking"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +46,99 @@ class PageRead:
     reason: str
 
 
+_READING = Query(
+    select(_readings.c.id, _readings.c.person_id, _readings.c.lesson, _readings.c.digest, _readings.c.page, _readings.c.state).where(
+        _readings.c.id == bind("id")
+    ),
+    gives=OpenReading,
+)
+_OPEN_READINGS = Query(
+    select(_readings.c.id, _readings.c.lesson).where(_readings.c.person_id == bind("person_id"), _UNDER_WAY).order_by(_readings.c.opened_at.desc()),
+    gives=tuple[int, str],
+)
+_OPEN_SITTINGS = Query(
+    select(
+        _sittings.c.id,
+        _sittings.c.kind,
+        _sittings.c.scope,
+        _sittings.c.size,
+        select(func.count()).where(_answers.c.sitting_id == _sittings.c.id).scalar_subquery(),
+    )
+    .where(_sittings.c.person_id == bind("person_id"), _sittings.c.state == "open")
+    .order_by(_sittings.c.opened_at.desc()),
+    gives=tuple[int, str, str, int, int],
+)
+_NEW_READING = Query(
+    insert(_readings).values(binds("person_id", "lesson", "digest", "opened_at") | {"page": 1, "state": "open"}).returning(_readings.c.id), gives=int
+)
+_SET_PAGE = Query(update(_readings).values(binds("page", "state")).where(_readings.c.id == bind("id")))
+_RESTART = Query(update(_readings).values(page=1, state="open", digest=bind("digest")).where(_readings.c.id == bind("id")))
+_VOID_CREDIT = Query(
+    update(_page_views).values(credited=0, reason=bind("reason")).where(_page_views.c.reading_id == bind("id"), _page_views.c.credited > 0)
+)
+_CLOSE = Query(update(_readings).values(binds("state", "closed_at")).where(_readings.c.id == bind("id"), _UNDER_WAY))
+_FINISHED_LESSONS = Query(
+    select(_readings.c.lesson)
+    .distinct()
+    .where(
+        _readings.c.person_id == bind("person_id"),
+        _readings.c.state == "done",
+        _readings.c.closed_at >= bind("since"),
+        _readings.c.closed_at < bind("until"),
+    ),
+    gives=str,
+)
+_COUNT_FINISHED = Query(
+    select(_readings.c.lesson, func.count(distinct(_readings.c.person_id)))
+    .where(_readings.c.state == "done", _readings.c.closed_at >= bind("since"))
+    .group_by(_readings.c.lesson),
+    gives=tuple[str, int],
+)
+_LAST_READING = Query(
+    select(_readings.c.id, _readings.c.lesson, _readings.c.state)
+    .where(_readings.c.person_id == bind("person_id"))
+    .order_by(func.coalesce(_readings.c.closed_at, _readings.c.opened_at).desc(), _readings.c.id.desc())
+    .limit(1),
+    gives=tuple[int, str, str],
+)
+_SEND_PAGE = Query(insert(_page_views).values(binds("reading_id", "page", "sent_at") | {"reason": ""}))
+_PAGE_ON_SCREEN = Query(
+    select(_page_views.c.id, _page_views.c.page, _page_views.c.sent_at)
+    .where(_page_views.c.reading_id == bind("reading_id"), _page_views.c.asked_at.is_(None))
+    .order_by(_page_views.c.id.desc())
+    .limit(1),
+    gives=PageOnScreen,
+)
+_END_PAGE = Query(update(_page_views).values(binds("asked_at", "seen", "credited", "reason")).where(_page_views.c.id == bind("id")))
+_PAGES_READ = Query(
+    select(
+        _page_views.c.page,
+        func.coalesce(_page_views.c.seen, 0).label("seen"),
+        func.coalesce(_page_views.c.credited, 0).label("credited"),
+        _page_views.c.reason,
+    )
+    .where(_page_views.c.reading_id == bind("reading_id"), _page_views.c.asked_at.is_not(None))
+    .order_by(_page_views.c.id),
+    gives=PageRead,
+)
+
+
 def reading(session: Session, reading_id: int) -> OpenReading | None:
-    row = _READING.one(session, id=reading_id)
-    return None if row is None else OpenReading(*row)
+    return _READING.first(session, id=reading_id)
 
 
 def open_readings(session: Session, person_id: int) -> list[tuple[int, str]]:
     """(id, lesson) of what is being read, newest first."""
-    return [(row[0], row[1]) for row in _OPEN_READINGS.all(session, person_id=person_id)]
+    return _OPEN_READINGS.all(session, person_id=person_id)
 
 
 def open_sittings(session: Session, person_id: int) -> list[tuple[int, str, str, int, int]]:
     """(id, kind, scope, size, answered) of what is being answered, newest first."""
-    return [tuple(row) for row in _OPEN_SITTINGS.all(session, person_id=person_id)]
+    return _OPEN_SITTINGS.all(session, person_id=person_id)
 
 
 def open_reading(session: Session, person_id: int, lesson: str, digest: str, at: datetime) -> int:
-    return int(_NEW_READING.one(session, person_id=person_id, lesson=lesson, digest=digest, at=stamp(at))[0])
+    return _NEW_READING.one(session, person_id=person_id, lesson=lesson, digest=digest, opened_at=at)
 
 
 def set_page(session: Session, reading_id: int, page: int, state: str = "open") -> None:
@@ -102,38 +153,36 @@ def restart_reading(session: Session, reading_id: int, digest: str, reason: str)
 
 def close_reading(session: Session, reading_id: int, state: str, at: datetime) -> bool:
     """True for the one call that closed it."""
-    return _CLOSE.run(session, id=reading_id, state=state, at=stamp(at)) == 1
+    return _CLOSE.run(session, id=reading_id, state=state, closed_at=at) == 1
 
 
 def finished_lessons(session: Session, person_id: int, since: datetime, until: datetime) -> set[str]:
-    return {row[0] for row in _FINISHED_LESSONS.all(session, person_id=person_id, since=stamp(since), until=stamp(until))}
+    return set(_FINISHED_LESSONS.all(session, person_id=person_id, since=since, until=until))
 
 
 def last_reading(session: Session, person_id: int) -> tuple[int, str, str] | None:
     """(id, lesson, state) of what was read last."""
-    row = _LAST_READING.one(session, person_id=person_id)
-    return None if row is None else (row[0], row[1], row[2])
+    return _LAST_READING.first(session, person_id=person_id)
 
 
 def send_page(session: Session, reading_id: int, page: int, at: datetime) -> None:
     """The clock of a page starts when the page is sent."""
-    _SEND_PAGE.run(session, reading_id=reading_id, page=page, at=stamp(at))
+    _SEND_PAGE.run(session, reading_id=reading_id, page=page, sent_at=at)
 
 
 def page_on_screen(session: Session, reading_id: int) -> PageOnScreen | None:
     """The page whose clock is running."""
-    row = _PAGE_ON_SCREEN.one(session, reading_id=reading_id)
-    return None if row is None else PageOnScreen(row[0], row[1], moment(row[2]))
+    return _PAGE_ON_SCREEN.first(session, reading_id=reading_id)
 
 
 def end_page(session: Session, view_id: int, at: datetime, seen: int, credited: int, reason: str) -> None:
-    _END_PAGE.run(session, id=view_id, at=stamp(at), seen=seen, credited=credited, reason=reason)
+    _END_PAGE.run(session, id=view_id, asked_at=at, seen=seen, credited=credited, reason=reason)
 
 
 def pages_read(session: Session, reading_id: int) -> list[PageRead]:
-    return [PageRead(*row) for row in _PAGES_READ.all(session, reading_id=reading_id)]
+    return _PAGES_READ.all(session, reading_id=reading_id)
 
 
 def count_finished(session: Session, since: datetime) -> dict[str, int]:
     """How many people have finished each lesson since a moment."""
-    return {row[0]: int(row[1]) for row in _COUNT_FINISHED.all(session, since=stamp(since))}
+    return dict(_COUNT_FINISHED.all(session, since=since))

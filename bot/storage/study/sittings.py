@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from sqlmodel import Session
 
@@ -30,7 +29,8 @@ _ARRIVALS = Statement("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitt
 _ITEM = Statement("SELECT question, version_id FROM sitting_item WHERE sitting_id = :sitting_id AND n = :n")
 _NEXT_ITEM = Statement(
     """SELECT i.n, i.question, i.version_id FROM sitting_item i
-       WHERE i.sitting_id = :sitting_id AND i.n >= :after AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
+       WHERE i.sitting_id = :sitting_id AND i.n >= :after AND i.n <> :but
+         AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
        ORDER BY i.n LIMIT 1"""
 )
 _CURRENT_ITEM = Statement(
@@ -40,13 +40,6 @@ _CURRENT_ITEM = Statement(
 )
 _SET_NEXT = Statement("UPDATE sitting SET next = :n WHERE id = :id")
 _CLOSE = Statement("UPDATE sitting SET state = :state, closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
-_RECORD_ANSWER = Statement(
-    """INSERT INTO answer (person_id, sitting_id, n, question, version_id, choice, correct, earned, provisional, channel, message_id,
-                           arrived_at, recorded_at, late)
-       VALUES (:person_id, :sitting_id, :n, :question, :version_id, :choice, :correct, :earned, :provisional, :channel, :message_id,
-               :arrived_at, :recorded_at, 0)
-       RETURNING id, EXISTS (SELECT 1 FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE t.person_id = :person_id AND e.state = 'published')"""
-)
 _RECORDED_ANSWER = Statement("SELECT id, choice, correct, earned, provisional FROM answer WHERE sitting_id = :sitting_id AND n = :n")
 _SCORE = Statement(
     "SELECT COUNT(*), COALESCE(SUM(correct), 0), COALESCE(SUM(earned), 0), COALESCE(SUM(provisional), 0) FROM answer WHERE sitting_id = :sitting_id"
@@ -149,11 +142,11 @@ def item(session: Session, sitting_id: int, n: int) -> SittingItem | None:
     return None if row is None else SittingItem(n, row[0], row[1])
 
 
-def next_item(session: Session, sitting_id: int, after: int) -> SittingItem | None:
-    """The first unanswered item from a place on, wrapping around; None when all are answered."""
-    row = _NEXT_ITEM.one(session, sitting_id=sitting_id, after=after)
+def next_item(session: Session, sitting_id: int, after: int, but: int = 0) -> SittingItem | None:
+    """The first unanswered item from a place on, wrapping around, one place left out; None when there is no other."""
+    row = _NEXT_ITEM.one(session, sitting_id=sitting_id, after=after, but=but)
     if row is None and after > 1:
-        row = _NEXT_ITEM.one(session, sitting_id=sitting_id, after=1)
+        row = _NEXT_ITEM.one(session, sitting_id=sitting_id, after=1, but=but)
     return None if row is None else SittingItem(*row)
 
 
@@ -177,15 +170,6 @@ def set_next_item(session: Session, sitting_id: int, n: int) -> None:
 def close_sitting(session: Session, sitting_id: int, state: str, at: datetime) -> bool:
     """True for the one call that closed it."""
     return _CLOSE.run(session, id=sitting_id, state=state, at=stamp(at)) == 1
-
-
-def record_answer(session: Session, **values: Any) -> tuple[int, bool]:
-    """(id, whether the person has a paper of an exam that can still be sat) of a recorded answer; moments as stamps.
-
-    The place in the sitting must be free (unique in the database). Both in one statement: nobody's answer waits for the second.
-    """
-    row = _RECORD_ANSWER.one(session, **values)
-    return int(row[0]), bool(row[1])
 
 
 def recorded_answer(session: Session, sitting_id: int, n: int) -> tuple[int, str, bool] | None:

@@ -7,20 +7,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from sqlmodel import Session
 
 from bot.domain.message import Incoming, Reply, reply_from_json, reply_json
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement, binds, insert, table
 from bot.storage.tables.columns import stamp
+from bot.storage.tables.system import InboxRow
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _FIND_REPLY = Statement("SELECT reply FROM inbox WHERE channel = :channel AND app = :app AND sender = :sender AND message_id = :message_id")
-_STORE_REPLY = Statement(
-    """INSERT INTO inbox (channel, app, sender, message_id, person_id, arrived_at, reply)
-       VALUES (:channel, :app, :sender, :message_id, :person_id, :arrived_at, :reply) ON CONFLICT DO NOTHING"""
+_INBOX = table(InboxRow)
+_STORE_REPLY = Query(
+    insert(_INBOX).values(binds("channel", "app", "sender", "message_id", "person_id", "arrived_at", "reply")).on_conflict_do_nothing()
 )
 _FORGET = Statement("DELETE FROM inbox WHERE arrived_at < :before")
 _COUNT = Statement("INSERT INTO tally (day, what, n) VALUES (:day, :what, 1) ON CONFLICT (day, what) DO UPDATE SET n = tally.n + 1")
@@ -33,19 +35,28 @@ def stored_reply(session: Session, incoming: Incoming) -> Reply | None:
     return None if row is None else reply_from_json(json.loads(row[0]))
 
 
-def store_reply(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> None:
-    """Store the reply with its message, in the transaction that made it."""
-    sender = incoming.sender
-    _STORE_REPLY.run(
+def store_replies(session: Session, replies: Sequence[tuple[Incoming, int, Reply]]) -> None:
+    """Store replies with their messages, in the transaction that made them: (message, person, reply)."""
+    _STORE_REPLY.many(
         session,
-        channel=sender.channel,
-        app=sender.app,
-        sender=sender.user,
-        message_id=incoming.message_id,
-        person_id=person_id,
-        arrived_at=stamp(incoming.arrived),
-        reply=_encode(reply_json(reply)),
+        [
+            {
+                "channel": incoming.sender.channel,
+                "app": incoming.sender.app,
+                "sender": incoming.sender.user,
+                "message_id": incoming.message_id,
+                "person_id": person_id,
+                "arrived_at": incoming.arrived,
+                "reply": _encode(reply_json(reply)),
+            }
+            for incoming, person_id, reply in replies
+        ],
     )
+
+
+def store_reply(session: Session, incoming: Incoming, person_id: int, reply: Reply) -> None:
+    """`store_replies` of one."""
+    store_replies(session, [(incoming, person_id, reply)])
 
 
 def forget(session: Session, now: datetime, days: int = 7) -> int:

@@ -7,7 +7,10 @@ Asia/Shanghai; both sort as text.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import REAL, CheckConstraint, Double, Integer, Text
@@ -19,8 +22,9 @@ KEYED = {"sqlite_strict": True, "sqlite_with_rowid": False}
 """For short rows that are found by a key of several columns: in SQLite the key's tree holds the row, and every write touches one tree less."""
 
 
+@lru_cache(maxsize=4096)
 def stamp(aware: datetime) -> str:
-    """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z."""
+    """An aware moment as it stands in a row: 2026-03-01T01:02:03.000004Z. The moment of a message goes into several of its rows."""
     if aware.tzinfo is None:
         raise ValueError("a naive datetime reached a row")
     utc = aware if aware.tzinfo is UTC else aware.astimezone(UTC)
@@ -69,6 +73,23 @@ class FlagType(TypeDecorator[bool]):
 
     def process_result_value(self, value: int | None, dialect: Any) -> bool | None:
         return None if value is None else bool(value)
+
+
+class JsonType(TypeDecorator[Any]):
+    """A value of ours as JSON text: `encode` makes it a thing that JSON knows, `decode` makes it a value again."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.encode, self.decode = encode, decode
+
+    def process_bind_param(self, value: Any, dialect: Any) -> str | None:
+        return None if value is None else json.dumps(self.encode(value), ensure_ascii=False, separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:
+        return None if value is None else self.decode(json.loads(value))
 
 
 def key_column(**more: Any) -> Any:
