@@ -5,15 +5,17 @@ from __future__ import annotations
 import typer
 
 from bot.cli.context import EXIT_REFUSED, Json, context, note
-from bot.domain.calendar import missing_year_warning
-from bot.domain.times import day_of
-from bot.services.certificate.typesetter import font_problem
-from bot.settings import BadSettings, blank_setting_faults
-from bot.storage.files import loader
-from bot.storage.files.policies import load_policy
 
 
 def check(as_json: Json = False) -> None:
+    # Here: whoever only asks for the help waits for none of it.
+    from bot.domain.calendar import missing_year_warning
+    from bot.domain.times import day_of
+    from bot.services.certificate.typesetter import font_problem
+    from bot.settings import BadSettings, blank_setting_faults
+    from bot.storage.files import loader
+    from bot.storage.files.policies import load_policy
+
     context.take(as_json=as_json)
     errors: list[dict[str, object]] = []
     try:

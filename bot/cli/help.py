@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,7 @@ def _parameter_row(parameter: Any) -> tuple[str, str]:
 
 
 def _metavar(parameter: Any) -> str:
-    if parameter.metavar:
-        return str(parameter.metavar)
-    name = str(getattr(parameter.type, "name", ""))
-    return {"integer": "数字", "int": "数字", "float": "数字", "path": "文件", "file": "文件"}.get(name, "文字")
+    return str(parameter.metavar or "文字")
 
 
 def _usage(command: Any, context: Any) -> str:
@@ -118,21 +115,23 @@ class ChineseCommand(TyperCommand):
 class ChineseGroup(TyperGroup):
     """A group whose help and usage are Chinese; its commands are made when one of them is asked for."""
 
-    def __init__(self, name: str, about: str, load: Callable[[], dict[str, Any]], **more: Any) -> None:
+    def __init__(self, name: str, about: str, load: Iterable[dict[str, Any]], **more: Any) -> None:
         super().__init__(name=name, help=about, no_args_is_help=True, context_settings=HELP_NAMES, rich_markup_mode=None, **more)
-        self._load: Callable[[], dict[str, Any]] | None = load
+        self._still = iter(load)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.every_command())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self.every_command().get(cmd_name)
+        # What stands behind it is not imported.
+        while cmd_name not in self.commands and (more := next(self._still, None)) is not None:
+            self.commands.update(more)
+        return self.commands.get(cmd_name)
 
     def every_command(self) -> dict[str, Any]:
         """The commands by name."""
-        if self._load is not None:
-            load, self._load = self._load, None
-            self.commands.update(load())
+        for more in self._still:
+            self.commands.update(more)
         return dict(self.commands)
 
     def get_usage(self, ctx: Any) -> str:

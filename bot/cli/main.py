@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,12 +31,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Commands that are no act of an administrator, by name: where the function stands, and its help."""
 
 GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "roster": ("花名册：导入、发放绑定验证码、从平台通讯录同步。", ("bot.commands.people", "bot.cli.directory_sync")),
+    "roster": ("花名册：导入、发放绑定验证码、从平台通讯录同步。", ("bot.commands.people", "bot.cli.people")),
     "leave": ("请假、借调：导入。", ("bot.commands.people",)),
     "bank": ("题库：逐题核对依据。", ("bot.cli.library",)),
     "campaign": (
         "活动：起草、预览、启动、暂停、停止、撤回、活动包。",
-        ("bot.commands.campaign.manage", "bot.commands.campaign.push", "bot.commands.delivery", "bot.cli.progress"),
+        ("bot.commands.campaign.manage", "bot.commands.campaign.push", "bot.commands.delivery", "bot.cli.campaign"),
     ),
     "public": ("对公众：公众号图文与群发、群机器人；人数单独计，不算干部学法。", ("bot.cli.public_series",)),
     "duty": ("普法责任清单：导入、查看、记已办、半年提示。", ("bot.commands.activity",)),
@@ -46,17 +45,17 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("bot.commands.exam.manage", "bot.commands.grading.corrections", "bot.commands.grading.outside_results", "bot.commands.grading.appeals"),
     ),
     "contest": ("竞赛：起草、开放、结束、取消、组队、榜单、成绩。", ("bot.commands.contest.manage", "bot.commands.grading.corrections")),
-    "certificate": ("证书：签发、撤销、换发、查看、生成图片和 PDF。", ("bot.commands.certificate", "bot.cli.certificate_files")),
+    "certificate": ("证书：签发、撤销、换发、查看、生成图片和 PDF。", ("bot.commands.certificate", "bot.cli.certificate")),
     "ledger": ("学时流水：封存与核验。", ("bot.cli.reports",)),
 }
 """Groups by name: their help, and the modules in which their acts are declared, or their commands where these are no acts (`CLI`)."""
 
 
-def _load(group: str) -> dict[str, Any]:
-    """The commands of a group in the order of its modules."""
-    modules = [import_module(name) for name in GROUPS[group][1]]
-    commands: dict[str, Any] = {}
-    for module in modules:
+def _load(group: str) -> Iterator[dict[str, Any]]:
+    """The commands of a group, module by module."""
+    for name_of_module in GROUPS[group][1]:
+        module = import_module(name_of_module)
+        commands: dict[str, Any] = {}
         by_hand: dict[str, Callable[..., Any]] = getattr(module, "CLI", {})
         commands |= {name.split(" ", 1)[1]: make_command(name.split(" ", 1)[1], by_hand[name]) for name in by_hand if name.split(" ")[0] == group}
         if module.__name__.startswith("bot.commands."):
@@ -66,7 +65,7 @@ def _load(group: str) -> dict[str, Any]:
             for name, action in actions.of_shell(group).items():
                 if action.function.__module__ == module.__name__:
                     commands[name] = make_command(name, command_of(action))
-    return commands
+        yield commands
 
 
 def read_global_options(config: Annotated[Path | None, typer.Option("--config", metavar="文件", help="TOML 配置文件")] = None) -> None:
@@ -77,13 +76,10 @@ def read_global_options(config: Annotated[Path | None, typer.Option("--config", 
 def command_line() -> ChineseGroup:
     """The whole command line; nothing of it is imported yet."""
 
-    def load() -> dict[str, Any]:
-        commands: dict[str, Any] = {name: LazyCommand(name, *place) for name, place in COMMANDS.items()}
-        commands |= {name: ChineseGroup(name, about, partial(_load, name)) for name, (about, _) in GROUPS.items()}
-        return commands
-
+    commands: dict[str, Any] = {name: LazyCommand(name, *place) for name, place in COMMANDS.items()}
+    commands |= {name: ChineseGroup(name, about, _load(name)) for name, (about, _) in GROUPS.items()}
     options = make_command("bot", read_global_options)
-    return ChineseGroup("bot", options.help, load, params=options.params, callback=options.callback)
+    return ChineseGroup("bot", options.help, [commands], params=options.params, callback=options.callback)
 
 
 def every_command() -> dict[str, TyperCommand]:

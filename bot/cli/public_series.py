@@ -22,7 +22,7 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.context import Apply, As, Json, context
-from bot.cli.directory_sync import SingleRunTokens
+from bot.cli.people import SingleRunTokens
 from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
 from bot.domain.message import Refusal, Reply

@@ -32,7 +32,6 @@ from bot.domain.people.person import RoleName
 from bot.services.exam import extra_time, manage
 from bot.services.exam.manage import ExamPreview, ExamProgress
 from bot.storage.exam import attempts, exams
-from bot.storage.files.exam_files import read_exam
 from bot.storage.people import audience
 from bot.storage.tables.columns import stamp
 
@@ -188,11 +187,18 @@ def _parse_new(ctx: Context, word: str, _: str) -> Mapping[str, Any]:
     return {"wanted": WantedExam(name, parse_blueprint("；".join(blueprint_pieces)), parse_audience(audience_text), opens, closes, **extras)}
 
 
+def _read_file(path: Path) -> WantedExam:
+    # Only who drafts from a file waits for what reads one.
+    from bot.storage.files.exam_files import read_exam
+
+    return read_exam(path)
+
+
 FILE_HELP = "YAML 或 JSON：name opens closes to blueprint gate late attempts results grace clause"
 
 
 @action("考试 新建", cli="exam new", usage="考试 新建 …", effect=True, parse=_parse_new)
-def new_exam(act: Act, wanted: Annotated[WantedExam, ActValue("文件", FILE_HELP, read=read_exam, raw=Path)]) -> Outcome:
+def new_exam(act: Act, wanted: Annotated[WantedExam, ActValue("文件", FILE_HELP, read=_read_file, raw=Path)]) -> Outcome:
     """按文件起草一场考试；不加 --apply 只检查和预览。起草后用 exam publish 发布。"""
     return _drafted(act, lambda: manage.create(act.session, act.catalog, act.author, wanted, act.now), "已起草，还没有发布。请先看一遍：")
 
