@@ -175,12 +175,16 @@ def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.Schedu
     async def exams() -> None:
         await schedule.run_exams(app.database, app.catalog, app.clock())
 
+    async def forecasts() -> None:
+        await schedule.run_forecasts(app.database, app.catalog, app.clock())
+
     return (
         schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
         schedule.ScheduledJob("meter", quota_meter.FLUSH_EVERY, app.meter.flush),
         schedule.ScheduledJob("reminders", schedule.REMIND_EVERY, reminders),
         schedule.ScheduledJob("contests", schedule.CONTESTS_EVERY, contests),
         schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),
+        schedule.ScheduledJob("forecasts", schedule.FORECASTS_EVERY, forecasts),
         schedule.ScheduledJob("outbox", schedule.MEASURE_EVERY, partial(_measure_outbox, app)),
         schedule.ScheduledJob("backup", BACKUP_LOOK_EVERY, partial(_log_backup_age, app)),
     )

@@ -79,8 +79,8 @@ def _run_report(session: Session, name: str, about: str, as_of: str | None, year
     if not 2000 <= asked <= day.year:
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
-    calendar, _ = loader.load_calendar(loader.data_root())
-    return kind.run(session, context.scope(session), ReportQuery(asked, day, today, catalog.read_catalog(session, Library()).policy, about, calendar))
+    library, _ = loader.load_library(loader.data_root())
+    return kind.run(session, context.scope(session), ReportQuery(asked, day, today, catalog.read_catalog(session, Library()).policy, about, library))
 
 
 def _parse_day(text: str) -> date:

@@ -126,6 +126,6 @@ def show_forecast(ctx: Context, about: str) -> Reply:
     """按今年的进度谁会不达标、误差多大；可指定单位，例如“预警 某局/办公室”。"""
     report = REPORTS["预警"]
     scope = nudge.author_scope(ctx.session, _author(ctx))
-    table = report.run(ctx.session, scope, ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, about, ctx.library.calendar))
+    table = report.run(ctx.session, scope, ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, about, ctx.library))
     ctx.audit_entry = ("报表 预警", f"{about or '全部'} 截至 {ctx.today.isoformat()}")
     return Reply(formats.phone(table), buttons=(Option("催学 学时", "催学时"),))

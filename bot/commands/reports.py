@@ -32,7 +32,7 @@ def show(ctx: Context, text: str) -> Reply:
     if report.requires_about and not about:
         raise Refusal(f"请写明{report.about}，例如「报表 {report.name} {report.example}」。")
     day = as_of or ctx.today
-    ask = ReportQuery(day.year, day, ctx.today, ctx.catalog.policy, about, ctx.library.calendar)
+    ask = ReportQuery(day.year, day, ctx.today, ctx.catalog.policy, about, ctx.library)
     return _run_report(ctx, report, scope_of(ctx.session, ctx.me.id, ctx.today), ask)
 
 
@@ -42,7 +42,7 @@ def items(ctx: Context, text: str) -> Reply:
     if not text:
         raise Refusal("请写考试的编号，例如「题目分析 12」。发送「考试 管理」看列表。")
     author = manage.author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
-    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, text, ctx.library.calendar)
+    ask = ReportQuery(ctx.today.year, ctx.today, ctx.today, ctx.catalog.policy, text, ctx.library)
     return _run_report(ctx, REPORTS["题目分析"], nudge_scope_of(ctx.session, author), ask)
 
 

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import Literal, Protocol
 
-from bot.domain.calendar import Calendar
 from bot.domain.hours.policy import HoursPolicy
+from bot.domain.library.library import Library
 from bot.domain.times import end_of
 
 CellKind = Literal["text", "int", "hours", "percent", "figure"]
@@ -105,7 +105,8 @@ class ReportQuery:
     today: date
     policy: HoursPolicy
     about: str = ""
-    calendar: Calendar = field(default_factory=Calendar)
+    library: Library = field(default_factory=Library)
+    """The working calendar, and what there is to learn."""
 
     @property
     def last(self) -> date:

@@ -1,7 +1,11 @@
-"""The jobs that run again and again while the service runs: campaigns, reminders, exams, contests, cleaning. The database knows what is due."""
+"""The jobs that run again and again while the service runs: campaigns, reminders, exams, contests, forecasts, cleaning.
+
+The database knows what is due.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,16 +15,21 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.campaign import FiredCampaign
+from bot.domain.reports import ReportQuery
+from bot.domain.times import day_of
 from bot.services.campaign import fire
 from bot.services.contest import closing, duel, duel_notifications
 from bot.services.delivery import reminders
 from bot.services.exam import finish, question_pool
+from bot.services.hours.forecast import report_query
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import duels
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
 from bot.storage.delivery import quota
+from bot.storage.reports import forecast
 from bot.storage.system import inbox, links
 
 log = structlog.get_logger(__name__)
@@ -165,3 +174,35 @@ async def run_duels(database: Database, now: datetime) -> int:
             partial(duel_notifications.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id
         )
     return notified
+
+
+FORECASTS_EVERY = timedelta(minutes=5)
+"""How soon the forecasts of those who learned something are made anew; until then whoever reads them makes those."""
+FORECASTS_AT_ONCE = 500
+FORECAST_PAUSE_SECONDS = 0.05
+"""Between two turns of so many people, some 100 ms of work each: everybody's forecasts, made anew after midnight, come in beside the answers."""
+
+
+async def run_forecasts(database: Database, catalog: Catalog, now: datetime) -> int:
+    """Keep the forecasts that do not hold any more; of how many people. What fails, or meets a busy database, is seen again at the next tick."""
+    try:
+        return await _keep_forecasts(database, report_query(catalog, day_of(now)), now)
+    except UnknownYear:
+        return 0
+    except Busy as busy:
+        log.warning("forecasts not kept", reason=str(busy))
+    except Exception:
+        log.exception("forecasts failed")
+    return 0
+
+
+async def _keep_forecasts(database: Database, ask: ReportQuery, now: datetime) -> int:
+    basis, people, entry_id = await database.read(partial(forecast.to_keep, ask=ask))
+    for place in range(0, len(people), FORECASTS_AT_ONCE):
+        some = people[place : place + FORECASTS_AT_ONCE]
+        forecasts = await database.read(partial(forecast.make, ask=ask, ids=some))
+        await database.write(partial(forecast.keep, basis=basis, forecasts=forecasts), of="forecasts")
+        await asyncio.sleep(FORECAST_PAUSE_SECONDS)
+    # Only now: a reader trusts that whoever has earned nothing since this entry has a forecast that knows all of theirs.
+    await database.write(partial(forecast.keep_run, basis=basis, entry_id=entry_id, now=now), of="forecasts")
+    return len(people)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.bench import databases, memory, peers, rollup
+from tests.bench import databases, memory, peers
 from tests.bench.answers import ECHOES, Bench
 from tests.bench.live.play import play
 from tests.bench.load import ask, outbox, request
@@ -161,12 +161,3 @@ def test_every_plan_has_the_minutes_of_the_others_and_no_more(learner: type[memo
 
 def test_the_same_seeds_give_the_same_table() -> None:
     assert memory.report(2, ((8, 4, 1),)) == memory.report(2, ((8, 4, 1),))
-
-
-def test_every_figure_of_reports_is_measured_on_a_small_agency(tmp_path: Path) -> None:
-    path = tmp_path / "bench.db"
-    rollup.fill(path, 60, 6)
-
-    rows = {figure: rollup.measure(path, figure)["rows"] for figure in rollup.FIGURES}
-
-    assert rows == {figure: 60 if "everybody" in figure else rollup.UNITS for figure in rollup.FIGURES}

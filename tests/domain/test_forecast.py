@@ -10,13 +10,14 @@ import pytest
 from bot.domain.calendar import UnknownYear
 from bot.domain.hours.forecast import (
     MIN_ELAPSED_DAYS,
+    BackTest,
     EarnedOnDay,
     ForecastQuota,
     ForecastSpan,
     Outlook,
     WorkYear,
-    back_test,
     forecast_year,
+    held_against,
     smallest_plan,
 )
 from bot.domain.library.library import Library
@@ -133,7 +134,8 @@ def test_what_no_day_can_hold_is_no_plan() -> None:
 
 def test_the_back_test_counts_errors_verdicts_and_ranges() -> None:
     made = outlook(weekly(0.75))
-    found = back_test(ON, [(made, Decimal(39), Decimal(0)), (made, Decimal(41), Decimal(0)), (made, Decimal(36), Decimal(0))])
+    found = BackTest(ON)
+    for total in (39, 41, 36):
+        found.add(held_against(made, Decimal(total), Decimal(0)))
     assert found is not None
     assert (found.people, found.mean_error, found.hits, found.ranges_held) == (3, Decimal("1.67"), 2, 1)
-    assert back_test(ON, []) is None

@@ -39,7 +39,7 @@ class Bureau(ExamHarness):
             self.hand_in(self.people[no], sitting_id)
 
     def look(self, about: str = "", scope: Scope | None = None, day: date = TODAY) -> Table:
-        ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.catalog.policy, about, self.catalog.library.calendar)
+        ask = ReportQuery(day.year, day, TODAY + timedelta(days=30), self.catalog.policy, about, self.catalog.library)
         return self.dispatcher.database.read_now(lambda session: REPORTS["考试"].run(session, scope or Scope(), ask).in_memory())
 
 

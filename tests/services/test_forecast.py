@@ -119,7 +119,7 @@ def test_the_error_on_the_bureaus_last_year_is_stated_and_small(sqlite_engine: E
 
     def look(session: Session) -> Table:
         ping(session)
-        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), catalog.policy, "", catalog.library.calendar)).in_memory()
+        return REPORTS["预警"].run(session, Scope(), ReportQuery(2026, day, LATE.date(), catalog.policy, "", catalog.library)).in_memory()
 
     note = database.read_now(look).notes[1]
 
@@ -182,7 +182,7 @@ def test_leave_ahead_leaves_fewer_days_for_the_plan(dispatcher: Dispatcher, pers
 def test_a_plan_never_asks_for_more_than_is_left_to_learn(dispatcher: Dispatcher, person: int) -> None:
     found = look(dispatcher, person)
     assert found is not None
-    assert found.outlook.missing * 2700 > found.learnable_seconds
+    assert found.outlook.missing * 2700 > found.left.lessons + found.left.items
     assert found.plan is None
     assert "光靠自学来不及了" in forecast.outlook_sentence(found)
 

@@ -12,6 +12,8 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot.domain.hours.policy import HoursPolicy, RuleVersion
+from bot.domain.library.library import Lesson, Library
+from bot.domain.people.person import EVERYBODY
 from bot.domain.reports import ReportQuery, Scope, Table
 from bot.storage.db.database import Database
 from bot.storage.db.engine import is_sqlite, ping
@@ -25,6 +27,8 @@ PER_HOUR = 2700
 POLICY = HoursPolicy(
     (
         RuleVersion("D1", 1, date(2025, 1, 1), {"seconds_per_hour": PER_HOUR}),
+        RuleVersion("D2", 1, date(2025, 1, 1), {"day_cap": "2"}),
+        RuleVersion("D3", 1, date(2025, 1, 1), {"items": 10, "hours": "0.25", "day_cap": "0.5", "year_cap": "10"}),
         RuleVersion(
             "D11",
             1,
@@ -34,6 +38,11 @@ POLICY = HoursPolicy(
     )
 )
 CALENDAR, _ = load_calendar(Path(__file__).parents[2])
+LESSONS = [
+    Lesson(f"课{n}", f"课{n}", "民法典", date(2021, 1, 1), (), (EVERYBODY,), 45, date(2021, 1, 1), (), ("",), f"d{n}") for n in range(45)
+]  # fmt: skip
+LIBRARY = Library(lessons={lesson.id: lesson for lesson in LESSONS}, calendar=CALENDAR)
+"""Forty-five lessons of a 学时 each, and no question."""
 Stay = tuple[str, str, str | None]
 
 
@@ -109,7 +118,7 @@ class Agency:
     def ask(self, about: str = "", as_of: str = "", year: int = 0, *, from_ledger: bool = False) -> ReportQuery:
         """`from_ledger` asks for today as one would ask tomorrow, when the running totals do not serve any more."""
         day = date.fromisoformat(as_of) if as_of else TODAY
-        return ReportQuery(year or day.year, day, TODAY + timedelta(1) if from_ledger else TODAY, POLICY, about, CALENDAR)
+        return ReportQuery(year or day.year, day, TODAY + timedelta(1) if from_ledger else TODAY, POLICY, about, LIBRARY)
 
     def look(self, name: str, about: str = "", as_of: str = "", year: int = 0, scope: Scope | None = None, *, from_ledger: bool = False) -> Table:
         def work(session: Session) -> Table:

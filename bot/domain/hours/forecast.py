@@ -1,7 +1,8 @@
 """Who will miss the quota at the present pace, how sure that is, and the smallest plan that reaches it (bot/docs/rules.md V17).
 
-The pace is what was earned so far this year by working day on duty, each category by itself; it is carried on to the last day of the year.
-The margin is made of how much a person's own weeks differ: the range holds four times out of five, which the back-test checks.
+我的学时, the report 预警 and 催学 all say what stands here, so that nobody is told two things. The pace is what was earned so far this year by
+working day on duty, each category by itself; it is carried on to the last day of the year. The margin is made of
+how much a person's own weeks differ: the range holds four times out of five, which the back-test checks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from decimal import ROUND_CEILING, Decimal
 from math import sqrt
 
 from bot.domain.calendar import ONE_DAY, Calendar
-from bot.domain.hours.policy import shown_hours, total_hours
+from bot.domain.hours.policy import HoursPolicy, item_seconds, shown_hours, total_hours
+from bot.domain.library.library import Lesson
 from bot.domain.people.person import Absence
 
 MIN_ELAPSED_DAYS = 20
@@ -23,6 +25,8 @@ DEVIATIONS_80_PERCENT = 1.28
 """Standard deviations within which four of five outcomes lie."""
 MIN_MINUTES = 3
 """Nothing smaller can be learned at a sitting: a lesson takes three minutes."""
+ROUNDING_SPARE = 675
+"""A quarter of an hour of 学时 in seconds: what the rounding of a second category may cost a plan that needs two."""
 QUARTER = Decimal("0.25")
 _ZERO = Decimal(0)
 
@@ -154,7 +158,8 @@ def _margin(weeks: Mapping[int, int], span: ForecastSpan, per_hour: int) -> Deci
     if not span.remaining:
         return _ZERO
     mean = sum(weeks.values()) / count
-    spread = (sum((seconds - mean) ** 2 for seconds in weeks.values()) + (count - min(count, len(weeks))) * mean**2) / (count - 1)
+    # Week after week: in whatever order the entries were read, the same sum comes out to the last bit.
+    spread = (sum((weeks[week] - mean) ** 2 for week in sorted(weeks)) + (count - min(count, len(weeks))) * mean**2) / (count - 1)
     seconds = DEVIATIONS_80_PERCENT * sqrt(spread * (span.weeks_left + span.weeks_left**2 / count))
     return (Decimal(round(seconds)) / per_hour / QUARTER).to_integral_value(ROUND_CEILING) * QUARTER
 
@@ -163,27 +168,41 @@ def _margin(weeks: Mapping[int, int], span: ForecastSpan, per_hour: int) -> Deci
 
 
 @dataclass(frozen=True, slots=True)
+class TestedOutlook:
+    """One person's outlook held against how the year ended: the absolute error in 学时, whether verdict and range came true."""
+
+    error: Decimal
+    is_hit: bool
+    range_held: bool
+
+
+def held_against(outlook: Outlook, total: Decimal, collective: Decimal) -> TestedOutlook:
+    """`total` and `collective` are the hours at the end of the year."""
+    error = abs(outlook.expected - total)
+    is_hit = outlook.will_miss == (total < outlook.quota.need or collective < outlook.quota.floor)
+    return TestedOutlook(error, is_hit, error <= outlook.margin)
+
+
+@dataclass(slots=True)
 class BackTest:
-    """The same arithmetic on a year that is over, from the same day: people, mean absolute error in 学时, verdicts and ranges that came true."""
+    """The same arithmetic on a year that is over, from the same day: people, their errors added up in 学时, verdicts and ranges that came true."""
 
     cut: date
-    people: int
-    mean_error: Decimal
-    hits: int
-    ranges_held: int
+    people: int = 0
+    error: Decimal = _ZERO
+    hits: int = 0
+    ranges_held: int = 0
 
+    def add(self, tested: TestedOutlook) -> None:
+        self.people += 1
+        self.error += tested.error
+        self.hits += tested.is_hit
+        self.ranges_held += tested.range_held
 
-def back_test(cut: date, outcomes: Iterable[tuple[Outlook, Decimal, Decimal]]) -> BackTest | None:
-    """From (outlook at the cut, hours at the end of the year, collective hours at its end); None without anybody."""
-    people = hits = held = 0
-    wrong = _ZERO
-    for outlook, total, collective in outcomes:
-        people += 1
-        error = abs(outlook.expected - total)
-        wrong += error
-        hits += outlook.will_miss == (total < outlook.quota.need or collective < outlook.quota.floor)
-        held += error <= outlook.margin
-    return BackTest(cut, people, (wrong / people).quantize(Decimal("0.01")), hits, held) if people else None
+    @property
+    def mean_error(self) -> Decimal:
+        """Mean absolute error in 学时, to the hundredth; there is none without anybody."""
+        return (self.error / self.people).quantize(Decimal("0.01"))
 
 
 # ── The plan ──
@@ -205,3 +224,39 @@ def smallest_plan(seconds: int, days: Sequence[date], most: int) -> CatchUpPlan 
     if minutes > most:
         return None
     return CatchUpPlan(minutes, days[-(-seconds // (60 * minutes)) - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class StudyDone:
+    """What somebody has learned this year: the lessons that earned already, and of practice the seconds credited and the items counted."""
+
+    lessons: frozenset[str] = frozenset()
+    practice_seconds: int = 0
+    items: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLeft:
+    """What is left for somebody to learn by themselves, in the credit seconds that it can still earn this year (rules D2, D3)."""
+
+    lessons: int
+    items: int
+
+
+def study_left(done: StudyDone, lessons: Iterable[Lesson], questions: int, policy: HoursPolicy, day: date) -> StudyLeft:
+    """Of the lessons for a tier and so many questions, what earned nothing yet."""
+    rule, per_hour = policy.at("D3", day), policy.seconds_per_hour(day)
+    room = int(rule.number("year_cap") * per_hour) - done.practice_seconds
+    unanswered = max(0, questions - done.items)
+    unread = sum(lesson.minutes * 60 for lesson in lessons if lesson.id not in done.lessons)
+    return StudyLeft(unread, max(0, min(room, unanswered * item_seconds(0, rule, per_hour))))
+
+
+def catch_up_plan(outlook: Outlook, left: StudyLeft, days: Sequence[date], policy: HoursPolicy, day: date) -> CatchUpPlan | None:
+    """The smallest plan for the working days that are left; None when self-study cannot do it."""
+    seconds = int(outlook.missing * outlook.quota.per_hour)
+    if seconds > left.lessons:
+        seconds += ROUNDING_SPARE
+    if seconds > left.lessons + left.items:
+        return None
+    return smallest_plan(seconds, days, int(policy.at("D2", day).number("day_cap") * outlook.quota.per_hour) // 60)

@@ -9,24 +9,22 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.campaign import STATE_LABELS, Author, Campaign
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.delivery.reminders import HOURS_SUBJECT, NUDGE, ReminderTask, deadline_text, parse_deadline
-from bot.domain.hours.forecast import WorkYear, forecast_year
-from bot.domain.hours.policy import quotas
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All
 from bot.domain.reports import Scope
-from bot.domain.times import day_of, end_of, start_of
+from bot.domain.times import day_of, start_of
 from bot.services.campaign import manage
 from bot.services.campaign.push import DRAFT_VALID_FOR
 from bot.services.delivery.due_tasks import last_task_of
+from bot.services.hours.forecast import report_query
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.delivery import reminders
-from bot.storage.people import leave, roster
+from bot.storage.people import roster
 from bot.storage.reports import forecast
 from bot.storage.system import audit, switches
 
@@ -133,20 +131,7 @@ def author_scope(session: Session, author: Author) -> Scope:
 
 def people_behind(session: Session, catalog: Catalog, scope: Scope, today: date) -> list[int]:
     """Who will miss the quota at the present pace, without those who are away today. Raises `UnknownYear`."""
-    year_quotas = quotas(catalog.policy, today)
-    if not catalog.library.calendar.knows(today.year):
-        raise UnknownYear(today.year)
-    year, absences = WorkYear(today.year, catalog.library.calendar), leave.absences_by_person(session)
-    person_ids: list[int] = []
-    for person in forecast.people_with_earnings(session, scope, today, end_of(today)):
-        quota = forecast.forecast_quota(person.tier, year_quotas, catalog.policy, today)
-        stays = absences.get(person.id, [])
-        if quota is None or any(today in stay for stay in stays):
-            continue
-        outlook = forecast_year(person.earned, today, year.span(today, person.joined_on, stays), quota)
-        if outlook is not None and outlook.will_miss:
-            person_ids.append(person.id)
-    return person_ids
+    return forecast.people_to_miss(session, scope, report_query(catalog, today))
 
 
 def set_deadline(session: Session, author: Author, campaign_id: int, typed: str, now: datetime) -> str:

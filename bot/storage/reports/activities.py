@@ -1,8 +1,13 @@
-"""Reports on activities: 活动依据 (the clause each campaign rests on), 责任清单 (duties done, by row and form), 形式 (reach by form and channel)."""
+"""Reports on what was held: 竞赛 (participation by unit; no names, no ranks of persons, no scores of very small units), 活动依据 (the clause each
+campaign rests on), 责任清单 (duties done, by row and form), 形式 (reach by form and channel)."""
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_DOWN, Decimal
 
 from sqlmodel import Session
 
@@ -10,15 +15,175 @@ from bot.domain.activity import DUTY_STATES, duty_state
 from bot.domain.campaign.campaign import STATE_LABELS
 from bot.domain.campaign.content import KIND_LABELS, describe_content
 from bot.domain.campaign.schedule import describe_schedule
+from bot.domain.contest.contest import FORM_LABELS, Contest, span_text
+from bot.domain.contest.contest import STATE_LABELS as CONTEST_STATE_LABELS
+from bot.domain.contest.leaderboard import BANDS, band_label
+from bot.domain.message import Refusal
 from bot.domain.people.audience import lies_within_units
 from bot.domain.people.person import CHANNELS
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, percentage
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import day_of, start_of
 from bot.storage import activity, campaign
+from bot.storage.contest import contests, players, teams
 from bot.storage.db.query import Statement
-from bot.storage.reports.scope import bind_values, make_table, narrow_scope, office_sql, report, units_in
+from bot.storage.people import audience
+from bot.storage.reports.scope import ReportUnit, bind_values, make_table, narrow_scope, office_sql, report, units_in
 from bot.storage.tables.columns import stamp
+
+# ── 竞赛 ──
+
+
+CONTEST_COLUMNS = (
+    Column("id", "编号", "int"),
+    Column("name", "竞赛"),
+    Column("form", "形式", phone="never"),
+    Column("state", "状态"),
+    Column("span", "时间", phone="never"),
+    Column("invited", "应参加", "int"),
+    Column("took_part", "参加", "int"),
+    Column("rate", "参加率", "percent"),
+    Column("clause", "依据", phone="never"),
+)
+CONTEST_UNIT_COLUMNS = (
+    Column("unit", "单位"),
+    Column("invited", "应参加", "int"),
+    Column("took_part", "参加", "int"),
+    Column("rate", "参加率", "percent"),
+    Column("mean", "全员人均分"),
+    Column("band", "档次"),
+)
+OUT_OF_OFFICE = ("已离职", "未入职")
+MIN_UNIT = 5
+"""A unit with fewer people than this shows no score: it would be that of a person."""
+
+
+@dataclass(slots=True)
+class _ContestSum:
+    invited: int = 0
+    took_part: int = 0
+    points: int = 0
+
+
+@report("竞赛", about="编号")
+def contest_participation(session: Session, scope: Scope, ask: ReportQuery) -> Table:
+    """当年各场竞赛的参加率；写编号看一场里各单位的参加率和全员人均分（档次，不排名次）。"""
+    units = units_in(session, scope)
+    year_contests = [
+        contest for contest in contests.list_all(session) if contest.state in ("open", "closed") and _end_day(contest, ask).year == ask.year
+    ]
+    year_contests = [contest for contest in year_contests if contest.plan.opens_at is None or contest.plan.opens_at < ask.until]
+    if not ask.about:
+        rows: list[tuple[Cell, ...]] = []
+        for contest in year_contests:
+            whole = _total(_sums_by_unit(session, contest, units, ask))
+            if whole.invited:
+                rows.append(_contest_row(contest, whole))
+        notes = [f"共 {len(rows)} 场。看一场各单位的情况：报表 竞赛 编号"]
+        return make_table(session, ask, "竞赛", "竞赛参加情况", Part("各场", CONTEST_COLUMNS, rows), notes=notes)
+    number = re.fullmatch(r"#?(\d{1,9})", ask.about)
+    chosen = next((contest for contest in year_contests if number is not None and contest.id == int(number[1])), None)
+    sums = {} if chosen is None else _sums_by_unit(session, chosen, units, ask)
+    if chosen is None or not sums:
+        raise Refusal(f"{ask.year} 年没有编号为「{ask.about[:20]}」的竞赛，或它与您的单位无关。发送「报表 竞赛」看编号。")
+    whole = _total(sums)
+    notes = [
+        f"应参加 {whole.invited} 人，参加 {whole.took_part} 人。参加：至少有一项成绩{'' if chosen.state == 'closed' else '；还在进行，为目前情况'}。",
+        f"全员人均分：未参加的按 0 分，大小单位可比；不足 {MIN_UNIT} 人的单位不显示。",
+        "档次：按全员人均分，" + "、".join(f"前 {upto}% {label}" for upto, label in BANDS) + "；不公布名次。",
+    ]
+    title = f"竞赛参加情况（{chosen.name}，{CONTEST_STATE_LABELS[chosen.state]}）"
+    return make_table(session, ask, "竞赛", title, Part("各单位", CONTEST_UNIT_COLUMNS, _unit_rows(sums, whole, units)), notes=notes)
+
+
+def _end_day(contest: Contest, ask: ReportQuery) -> date:
+    """The day a contest belongs to: that of its end (rule D14)."""
+    ended_at = contest.plan.closes_at or contest.closed_at
+    return day_of(ended_at) if ended_at is not None else ask.last
+
+
+def _contest_row(contest: Contest, whole: _ContestSum) -> tuple[Cell, ...]:
+    return (
+        contest.id,
+        contest.name,
+        FORM_LABELS[contest.plan.form],
+        CONTEST_STATE_LABELS[contest.state],
+        span_text(contest.plan),
+        whole.invited,
+        whole.took_part,
+        percentage(whole.took_part, whole.invited),
+        contest.plan.clause,
+    )
+
+
+def _sums_by_unit(session: Session, contest: Contest, units: dict[int, ReportUnit], ask: ReportQuery) -> dict[int, _ContestSum]:
+    """Everybody who was meant to take part on the contest's last day (or today), each once, in the unit of their first post."""
+    day = min(_end_day(contest, ask), ask.last)
+    invited = audience.evaluate(session, contest.plan.audience, day, ask.until)
+    expected = {*invited.people, *(person_id for person_id, reason in invited.excluded if reason not in OUT_OF_OFFICE)}
+    units_of_person = teams.units_by_person(session, day)
+    played = {player.id: player.result for player in players.list_ranked(session, contest.id) if player.took_part}
+    sums: defaultdict[int, _ContestSum] = defaultdict(_ContestSum)
+    for person_id in expected | played.keys():
+        unit_id = units_of_person[person_id][0] if person_id in units_of_person else None
+        if unit_id not in units or unit_id is None:
+            continue
+        unit_sum = sums[unit_id]
+        unit_sum.invited += 1
+        if person_id in played:
+            unit_sum.took_part += 1
+            unit_sum.points += played[person_id].points
+    return dict(sums)
+
+
+def _total(sums: dict[int, _ContestSum]) -> _ContestSum:
+    return _ContestSum(
+        sum(unit_sum.invited for unit_sum in sums.values()),
+        sum(unit_sum.took_part for unit_sum in sums.values()),
+        sum(unit_sum.points for unit_sum in sums.values()),
+    )
+
+
+def _mean_points(unit_sum: _ContestSum) -> str:
+    return f"{(Decimal(unit_sum.points) / 1000 / unit_sum.invited).quantize(Decimal('0.01'), ROUND_DOWN)}"
+
+
+def _unit_rows(sums: dict[int, _ContestSum], whole: _ContestSum, units: dict[int, ReportUnit]) -> list[tuple[Cell, ...]]:
+    """In the order of the tree, never by score; the whole at the end."""
+    means = sorted((unit_sum.points / unit_sum.invited for unit_sum in sums.values() if unit_sum.invited >= MIN_UNIT), reverse=True)
+    rows: list[tuple[Cell, ...]] = []
+    for unit_id, unit in units.items():
+        if unit_id not in sums:
+            continue
+        unit_sum = sums[unit_id]
+        shown = unit_sum.invited >= MIN_UNIT
+        # Who has no point yet stands in no band: with nobody's points they would all be in the first.
+        band_text = band_label(means.index(unit_sum.points / unit_sum.invited) + 1, len(means)) if shown and unit_sum.points else ""
+        rows.append(
+            (
+                unit.path,
+                unit_sum.invited,
+                unit_sum.took_part,
+                percentage(unit_sum.took_part, unit_sum.invited),
+                _mean_points(unit_sum) if shown else "",
+                band_text,
+            )
+        )
+    rows.append(
+        (
+            "合计",
+            whole.invited,
+            whole.took_part,
+            percentage(whole.took_part, whole.invited),
+            _mean_points(whole) if whole.invited >= MIN_UNIT else "",
+            "",
+        )
+    )
+    return rows
+
+
+# ── 活动依据 ──
+
 
 CLAUSE_COLUMNS = (
     Column("name", "活动"),
@@ -133,20 +298,26 @@ PARTICIPATION_COLUMNS = (
 )
 LESSON, ANY_CHANNEL = "课程", "不分渠道"
 
-_PUSHED = """WITH RECURSIVE {office}
-    SELECT c.kind, d.channel, COUNT(DISTINCT d.occurrence_id), SUM(CASE WHEN d.state = 'sent' THEN 1 ELSE 0 END),
-           SUM(CASE WHEN d.state <> 'sent' THEN 1 ELSE 0 END),
-           SUM(CASE WHEN d.read_at IS NOT NULL OR v.person_id IS NOT NULL THEN 1 ELSE 0 END)
-    FROM delivery d JOIN campaign c ON c.id = d.campaign_id JOIN occurrence o ON o.id = d.occurrence_id
-    LEFT JOIN vote v ON v.occurrence_id = d.occurrence_id AND v.person_id = d.person_id
-    WHERE c.created_by <> 'system' AND o.state = 'fired' AND o.due >= :since AND o.due < :until AND d.state IN ('sent', 'failed', 'unknown')
-      AND d.person_id IN (SELECT person_id FROM office)
-    GROUP BY c.kind, d.channel ORDER BY c.kind, d.channel"""
-_ANSWERED = """WITH RECURSIVE {office}
-    SELECT s.kind, a.channel, COUNT(DISTINCT s.person_id), COUNT(DISTINCT s.id), COUNT(DISTINCT CASE WHEN s.state = 'done' THEN s.id END)
-    FROM answer a JOIN sitting s ON s.id = a.sitting_id
-    WHERE a.arrived_at >= :since AND a.arrived_at < :until AND s.person_id IN (SELECT person_id FROM office)
-    GROUP BY s.kind, a.channel ORDER BY s.kind, a.channel"""
+# An occurrence, and a set of questions, is counted before anything is joined to it: 0.8 s each for a year of 100,000 people, against 1.1 and 2.1 s.
+_PUSHED = """WITH RECURSIVE {office}, counted AS (
+        SELECT d.occurrence_id, d.channel, SUM(CASE WHEN d.state = 'sent' THEN 1 ELSE 0 END) AS sent,
+               SUM(CASE WHEN d.state <> 'sent' THEN 1 ELSE 0 END) AS lost,
+               SUM(CASE WHEN d.read_at IS NOT NULL OR EXISTS (SELECT 1 FROM vote v WHERE v.occurrence_id = d.occurrence_id
+                                                              AND v.person_id = d.person_id) THEN 1 ELSE 0 END) AS answered
+        FROM delivery d
+        WHERE d.occurrence_id IN (SELECT o.id FROM occurrence o JOIN campaign c ON c.id = o.campaign_id
+                                  WHERE c.created_by <> 'system' AND o.state = 'fired' AND o.due >= :since AND o.due < :until)
+          AND d.state IN ('sent', 'failed', 'unknown') AND d.person_id IN (SELECT person_id FROM office)
+        GROUP BY d.occurrence_id, d.channel)
+    SELECT c.kind, n.channel, COUNT(*), CAST(SUM(n.sent) AS BIGINT), CAST(SUM(n.lost) AS BIGINT), CAST(SUM(n.answered) AS BIGINT)
+    FROM counted n JOIN occurrence o ON o.id = n.occurrence_id JOIN campaign c ON c.id = o.campaign_id
+    GROUP BY c.kind, n.channel ORDER BY c.kind, n.channel"""
+_ANSWERED = """WITH RECURSIVE {office}, taken AS (
+        SELECT DISTINCT a.sitting_id, a.channel FROM answer a WHERE a.arrived_at >= :since AND a.arrived_at < :until {only})
+    SELECT s.kind, t.channel, COUNT(DISTINCT s.person_id), COUNT(*), SUM(CASE WHEN s.state = 'done' THEN 1 ELSE 0 END)
+    FROM taken t JOIN sitting s ON s.id = t.sitting_id WHERE s.person_id IN (SELECT person_id FROM office)
+    GROUP BY s.kind, t.channel ORDER BY s.kind, t.channel"""
+_OF_SCOPE = "AND a.sitting_id IN (SELECT id FROM sitting WHERE person_id IN (SELECT person_id FROM office))"
 _READ = """WITH RECURSIVE {office}
     SELECT COUNT(DISTINCT r.person_id), COUNT(*), SUM(CASE WHEN r.state = 'done' THEN 1 ELSE 0 END)
     FROM reading r WHERE r.opened_at >= :since AND r.opened_at < :until AND r.person_id IN (SELECT person_id FROM office)"""
@@ -159,7 +330,8 @@ def forms(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     values = {**bind_values(ask), "since": stamp(start_of(ask.first))}
 
     def found(text: str) -> list[tuple[Cell, ...]]:
-        return [tuple(row) for row in Statement(text.format(office=office_sql(scope))).all(session, **values)]
+        only = "" if scope.roots is None else _OF_SCOPE
+        return [tuple(row) for row in Statement(text.format(office=office_sql(scope), only=only)).all(session, **values)]
 
     pushed = [(KIND_LABELS[str(kind)], _channel_label(channel), *counts) for kind, channel, *counts in found(_PUSHED)]
     [(people, begun, done)] = found(_READ)

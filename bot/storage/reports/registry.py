@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.storage.reports import activities, compliance, contests, evidence, exam_results, forecast, items, members, record, scope
+from bot.storage.reports import activities, exam_analysis, exam_results, forecast, hours, scope
 from bot.storage.reports.scope import ReportKind
 
-MODULES = (compliance, members, record, forecast, exam_results, items, evidence, contests, activities)
+MODULES = (hours, forecast, exam_results, exam_analysis, activities)
 _ORDER = {module.__name__: place for place, module in enumerate(MODULES)}
 
 REPORTS: dict[str, ReportKind] = dict(sorted(scope.REGISTERED.items(), key=lambda entry: _ORDER[entry[1].run.__module__]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -147,23 +147,72 @@ def narrow_scope(session: Session, scope: Scope, about: str) -> tuple[Scope, str
     return Scope((fitting[0].id,)), fitting[0].path
 
 
-# ── SQL that reports share ──
+# ── People in office ──
 
 
-_OFFICE = """office AS (
-    SELECT DISTINCT t.person_id, t.unit_id FROM post t JOIN person p ON p.id = t.person_id
-    WHERE t.unit_id IN (SELECT id FROM tree) AND t.since <= :day AND (t.until IS NULL OR t.until >= :day)
-    AND (p.left_on IS NULL OR p.left_on >= :day))"""
+@dataclass(frozen=True, slots=True)
+class OfficePerson:
+    """Somebody in office on a day, with the paths of their units within a scope, in the order of the tree."""
+
+    id: int
+    staff_no: str
+    name: str
+    tier: str
+    units: tuple[str, ...]
+
+
+_ON_DAY = "t.since <= :day AND (t.until IS NULL OR t.until >= :day)"
+_IN_OFFICE = f"{_ON_DAY} AND (p.left_on IS NULL OR p.left_on >= :day)"
+_PEOPLE_OF_UNIT = Statement(
+    f"""SELECT p.id, p.staff_no, p.name, p.tier FROM post t JOIN person p ON p.id = t.person_id
+        WHERE t.unit_id = :unit AND {_IN_OFFICE} ORDER BY p.id"""  # noqa: S608
+)
+_THEIR_OTHER_UNITS = Statement(
+    f"""SELECT t.person_id, t.unit_id FROM post o JOIN post t ON t.person_id = o.person_id AND t.unit_id <> o.unit_id
+        WHERE o.unit_id = :unit AND o.since <= :day AND (o.until IS NULL OR o.until >= :day) AND {_ON_DAY}"""  # noqa: S608
+)
+
+
+def people_by_unit(session: Session, units: Mapping[int, ReportUnit], day: date) -> Iterator[tuple[ReportUnit, list[OfficePerson]]]:
+    """Unit after unit in the order of the tree with those for whom it is the first of their units, by id; each person comes once.
+
+    Read while it is gone through: whoever stops after a page has read the units of that page.
+    """
+    places = {unit_id: place for place, unit_id in enumerate(units)}
+    for unit in units.values():
+        values = {"unit": unit.id, "day": day.isoformat()}
+        others: dict[int, set[int]] = {}
+        for person_id, other_id in _THEIR_OTHER_UNITS.all(session, **values):
+            if other_id in places:
+                others.setdefault(person_id, set()).add(other_id)
+        people: dict[int, OfficePerson] = {}
+        for person_id, staff_no, name, tier in _PEOPLE_OF_UNIT.all(session, **values):
+            own = sorted({unit.id, *others.get(person_id, ())}, key=places.__getitem__)
+            if own[0] == unit.id:
+                people[person_id] = OfficePerson(person_id, staff_no, name, tier, tuple(units[unit_id].path for unit_id in own))
+        yield unit, list(people.values())
+
+
+def count_people(session: Session, scope: Scope, day: date) -> int:
+    """How many people are in office in a scope on a day, each once."""
+    text = f"WITH RECURSIVE {office_sql(scope)} SELECT COUNT(DISTINCT person_id) FROM office"  # noqa: S608
+    return int(Statement(text).one(session, day=day.isoformat())[0])
 
 
 def office_sql(scope: Scope) -> str:
-    """Two parts of a WITH: `tree`, the units of a scope, and `office`, who has a post in them on :day and has not left."""
+    """The part `office` of a WITH RECURSIVE: (person_id, unit_id) of who has a post in a scope on :day and has not left.
+
+    Somebody with two posts in one unit comes twice.
+    """
+    office = f"SELECT t.person_id, t.unit_id FROM post t JOIN person p ON p.id = t.person_id WHERE {_IN_OFFICE}"  # noqa: S608
     if scope.roots is None:
-        tree = "SELECT id FROM unit"
-    else:
-        roots = ", ".join(str(int(root)) for root in scope.roots) or "NULL"
-        tree = f"SELECT id FROM unit WHERE id IN ({roots}) UNION SELECT u.id FROM unit u JOIN tree ON u.parent_id = tree.id"  # noqa: S608
-    return f"tree(id) AS ({tree}), {_OFFICE}"
+        return f"office AS ({office})"
+    roots = ", ".join(str(int(root)) for root in scope.roots) or "NULL"
+    tree = f"SELECT id FROM unit WHERE id IN ({roots}) UNION SELECT u.id FROM unit u JOIN tree ON u.parent_id = tree.id"  # noqa: S608
+    return f"tree(id) AS ({tree}), office AS ({office} AND t.unit_id IN (SELECT id FROM tree))"  # noqa: S608
+
+
+# ── Seconds ──
 
 
 def seconds_sql(ask: ReportQuery, scope: Scope) -> str:
@@ -178,6 +227,26 @@ def seconds_sql(ask: ReportQuery, scope: Scope) -> str:
         "SELECT person_id, category, CAST(SUM(credit_seconds) AS BIGINT) AS seconds FROM ledger"  # noqa: S608
         f" WHERE day >= :first AND day <= :day AND recorded_at < :until{only} GROUP BY person_id, category"
     )
+
+
+_TOTALS_OF_UNIT = Statement(
+    f"""SELECT y.person_id, y.category, y.seconds FROM post t JOIN year_total y ON y.person_id = t.person_id
+        WHERE t.unit_id = :unit AND {_ON_DAY} AND y.year = :year"""  # noqa: S608
+)
+_LEDGER_OF_UNIT = Statement(
+    f"""SELECT l.person_id, l.category, CAST(SUM(l.credit_seconds) AS BIGINT)
+        FROM (SELECT DISTINCT t.person_id FROM post t WHERE t.unit_id = :unit AND {_ON_DAY}) w JOIN ledger l ON l.person_id = w.person_id
+        WHERE l.day >= :first AND l.day <= :day AND l.recorded_at < :until GROUP BY l.person_id, l.category"""  # noqa: S608
+)
+
+
+def seconds_of_unit(session: Session, ask: ReportQuery, unit_id: int) -> dict[int, dict[str, int]]:
+    """The same of those who are in one unit itself: person -> category -> seconds."""
+    seconds: dict[int, dict[str, int]] = {}
+    statement = _TOTALS_OF_UNIT if ask.is_now else _LEDGER_OF_UNIT
+    for person_id, category, seconds_each in statement.all(session, unit=unit_id, **bind_values(ask)):
+        seconds.setdefault(person_id, {})[category] = seconds_each
+    return seconds
 
 
 def bind_values(ask: ReportQuery) -> dict[str, Any]:

@@ -142,3 +142,46 @@ class SealRow(SQLModel, table=True):
     algorithm: str = text_column()
     hash: str = text_column()
     sealed_at: datetime = moment_column()
+
+
+class ForecastRow(SQLModel, table=True):
+    """What was last foretold of somebody's year, and everything it was made from, by which a reader sees whether it still holds.
+
+    `basis` is the day with the rules and the calendar, `entry_id` their newest entry of the ledger, `away` their leave as text; `outlook` the total,
+    the expectation, the margin, and what is there and expected of collective study, in 学时 (empty where nothing is foretold); `tested_error` (in
+    quarters), `tested_hit` and `range_held` how the same arithmetic did in the year before. It can be made again at any time from the other tables.
+    """
+
+    __tablename__ = "forecast"
+    __table_args__ = (
+        one_of("verdict", "none", "early", "fine", "doubtful", "likely", "sure"),
+        CheckConstraint("tested_error >= 0", name="error_is_not_negative"),
+        is_day("joined_on"),
+        is_flag("tested_hit"),
+        is_flag("range_held"),
+        STRICT,
+    )
+
+    person_id: int = integer_column(primary_key=True, foreign_key="person.id")
+    basis: str = text_column()
+    entry_id: int = integer_column(default=0)
+    tier: str = text_column()
+    joined_on: date | None = day_column(default=None)
+    away: str = text_column(default="")
+    verdict: str = text_column()
+    outlook: str = text_column(default="")
+    tested_error: int | None = integer_column(default=None)
+    tested_hit: bool | None = flag_column(default=None)
+    range_held: bool | None = flag_column(default=None)
+
+
+class ForecastRunRow(SQLModel, table=True):
+    """The one row that says for which basis all forecasts are kept, and up to which entry of the ledger."""
+
+    __tablename__ = "forecast_run"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"), is_moment("made_at"), STRICT)
+
+    id: int = integer_column(primary_key=True)
+    basis: str = text_column()
+    entry_id: int = integer_column()
+    made_at: datetime = moment_column()
