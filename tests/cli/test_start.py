@@ -56,7 +56,7 @@ def test_every_command_names_what_is_typed_in_chinese_and_whole() -> None:
         assert not re.search(r"<(str|int|bool|float|path)>|…$|\.\.\.$", told, re.MULTILINE), text
         assert "显示这份说明" in text
         for word in context.command.params:
-            assert word.param_type_name == "argument" or getattr(word, "help", ""), f"{name}: {word.name}"
+            assert word.param_type_name == "argument" or vars(word).get("help"), f"{name}: {word.name}"
 
 
 def test_a_line_of_help_is_as_long_as_it_is() -> None:
