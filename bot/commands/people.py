@@ -159,7 +159,7 @@ def roster_outcome(act: Act, listed: Roster, leavers_ok: bool, source: str) -> O
     if act.applies and not blocked:
         plan = roster_changes.apply(act.session, listed, act.now, actor=act.author.actor, via=act.author.via, leavers_ok=leavers_ok, source=source)
     data = {"changed": len(plan.steps), "refused": blocked, **plan.as_json()}
-    done = blocked or (f"花名册{NO_CHANGE}" if plan.is_empty else "已写入。")
+    done = "" if blocked else f"花名册{NO_CHANGE}" if plan.is_empty else "已写入。"
     return Outcome(data, plan.as_text(), done, unchanged=bool(blocked) or plan.is_empty, status=1 if blocked else 0, warning=blocked)
 
 
