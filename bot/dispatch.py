@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import structlog
 from sqlmodel import Session
@@ -53,23 +55,38 @@ class Dispatcher:
         self.pages = ""
         self._refused: OrderedDict[tuple[Address, str], Reply] = OrderedDict()
 
-    async def handle(self, incoming: Incoming) -> Reply:
-        """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says."""
-        channel = incoming.sender.channel
+    def handle(self, incoming: Incoming) -> asyncio.Future[Reply]:
+        """The reply, already committed; a message heard before gets the reply it got then. Never raises for what a message says.
+
+        A future and no coroutine, so that whoever waits for many of them needs no task for each.
+        """
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Reply] = loop.create_future()
         started = time.perf_counter()
         if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
-            return known_reply
+            reply.set_result(known_reply)
+            return reply
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        decided: asyncio.Future[Reply]
+        if named is not None and named[0].read_only:
+            decided = loop.create_task(self._look_up(incoming, *named))
+        else:
+            together = self._answer_together if named is None and _may_be_answer(incoming) else None
+            work = partial(self._attend, incoming=incoming)
+            decided = self.database.submit(work, of=incoming.sender, together=together, item=incoming)
+        decided.add_done_callback(partial(self._settle, incoming, started, reply))
+        return reply
+
+    def _settle(self, incoming: Incoming, started: float, settled: asyncio.Future[Reply], decided: asyncio.Future[Reply]) -> None:
+        """What the person is told, once the database has decided."""
+        channel = incoming.sender.channel
+        if decided.cancelled():
+            settled.cancel()
+            return
         try:
-            if named is not None and named[0].read_only:
-                reply = await self._look_up(incoming, *named)
-            else:
-                together = self._answer_together if named is None and _may_be_answer(incoming) else None
-                reply = await self.database.write(
-                    lambda session: self._attend(session, incoming), of=incoming.sender, together=together, item=incoming
-                )
+            reply = decided.result()
             self.note("answered", channel, 1)
         except Refusal as refusal:
             self.note("refusal", channel, 1)
@@ -83,7 +100,8 @@ class Dispatcher:
             self.note("failed", channel, 1)
             reply = BROKEN_REPLY
         self.note("handle_seconds", channel, time.perf_counter() - started)
-        return reply
+        if not settled.done():
+            settled.set_result(reply)
 
     def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
         """The refusal in words: of several copies that were under way together, those of the first."""

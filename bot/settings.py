@@ -1,4 +1,4 @@
-"""The settings of the service: a section for each channel, one for the pages and one for the limits, read once at the start.
+"""The settings of the service: a section for each channel (declared beside it), one for the pages and one for the limits, read at the start.
 
 Environment variables (`BOT_` prefix, `__` between levels) override a TOML file (deploy/docs/operate.md). An unknown key is refused by name, a
 secret that is too short to be one is refused before a socket opens, and no secret appears in `repr`, logs or errors.
@@ -12,128 +12,22 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from bot.channels.config import CallbackLimits, ChannelConfig
+from bot.channels.dingtalk.config import DingTalkConfig
+from bot.channels.wechat.config import WeChatConfig
+from bot.channels.wecom.config import WeComConfig
+from bot.channels.zwding.config import ZwDingConfig
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, limits_with
-
-SHORTEST_SECRET = 8
-AES_KEY_LENGTH = 43
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-def _check_secret(value: SecretStr | None, least: int = SHORTEST_SECRET) -> SecretStr | None:
-    if value is not None and len(value.get_secret_value()) < least:
-        raise ValueError(f"太短（至少 {least} 个字符），请从平台后台重新复制")
-    return value
-
-
-def _check_aes_key(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and len(value.get_secret_value()) != AES_KEY_LENGTH:
-        raise ValueError(f"应为 {AES_KEY_LENGTH} 个字符的 EncodingAESKey")
-    return value
-
-
-class WeComSettings(_Section):
-    """企业微信自建应用 (bot/docs/protocols.md#wecom)."""
-
-    corp_id: str = ""
-    agent_id: str = ""
-    secret: SecretStr | None = None
-    token: SecretStr | None = None
-    aes_key: SecretStr | None = None
-    api_base: str = "https://qyapi.weixin.qq.com"
-    cards: bool = True
-    markdown: bool = False
-    page: str = ""
-    contacts_secret: SecretStr | None = None
-
-    required: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token", "contacts_secret")(_check_secret)
-    whole_key = field_validator("aes_key")(_check_aes_key)
-
-
-class WeChatSettings(_Section):
-    """微信公众号, 安全模式 only (bot/docs/protocols.md#wechat)."""
-
-    app_id: str = ""
-    secret: SecretStr | None = None
-    token: SecretStr | None = None
-    aes_key: SecretStr | None = None
-    api_base: str = "https://api.weixin.qq.com"
-    verified: bool = False
-    mode: str = "safe"
-    template: str = ""
-    template_fields: str = "thing1:title,thing2:text,time3:time"
-    template_url: str = ""
-    subscription: str = ""
-    subscription_fields: str = "thing1:title,thing2:text,time3:time"
-    subscription_page: str = ""
-
-    required: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token")(_check_secret)
-    whole_key = field_validator("aes_key")(_check_aes_key)
-
-    @field_validator("mode")
-    @classmethod
-    def safe_only(cls, value: str) -> str:
-        if value.lower() not in ("safe", "安全", "安全模式"):
-            raise ValueError("只支持安全模式：明文与兼容模式的签名不覆盖正文，任何人都能伪造。请在公众平台把消息加解密方式改为安全模式")
-        return "safe"
-
-
-class DingTalkSettings(_Section):
-    """钉钉企业内部应用 (bot/docs/protocols.md#dingtalk)."""
-
-    client_id: str = ""
-    client_secret: SecretStr | None = None
-    robot_code: str = ""
-    mode: Literal["stream", "http"] = "stream"
-    api_base: str = "https://api.dingtalk.com"
-    oapi_base: str = "https://oapi.dingtalk.com"
-    card_template: str = ""
-    agent_id: str = ""
-    card_calls: int = Field(0, ge=0)
-    group_token: SecretStr | None = None
-    group_secret: SecretStr | None = None
-
-    required: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
-    long_enough = field_validator("client_secret", "group_token", "group_secret")(_check_secret)
-
-
-class ZwDingSettings(_Section):
-    """专有钉钉/浙政钉: gateway, keys, tenant, and whatever differs from tenant to tenant (bot/docs/protocols.md#zwding)."""
-
-    gateway: str = ""
-    app_key: str = ""
-    app_secret: SecretStr | None = None
-    tenant_id: str = ""
-    prefix: str = ""
-    sign_prefix: bool = True
-    header_prefix: str = "X-Hmac-Auth-"
-    key_header: str = "apiKey"
-    caller_ip: str = "127.0.0.1"
-    caller_mac: str = "00:00:00:00:00:00"
-    ca_file: str = ""
-    token_path: str = "/gettoken.json"  # noqa: S105 - a path
-    notify_path: str = "/message/workNotification"
-    change_path: str = "/message/changeMessageInfo"
-    revoke_path: str = "/message/revoke"
-    login_path: str = "/rpc/oauth2/dingtalk_app_user.json"
-    page: str = ""
-    form: Literal["action_card", "link", "text"] = "action_card"
-    receivers: int = Field(100, ge=1, le=1000)
-    callback_secret: SecretStr | None = None
-    sender_field: str = "senderStaffId"
-
-    required: ClassVar[tuple[str, ...]] = ("gateway", "app_key", "app_secret", "tenant_id")
-    long_enough = field_validator("app_secret", "callback_secret")(_check_secret)
 
 
 class WebSettings(_Section):
@@ -143,12 +37,9 @@ class WebSettings(_Section):
     font: str = ""
 
 
-class LimitSettings(_Section):
+class LimitSettings(CallbackLimits):
     """Numbers that protect the service; none of them is a rule about hours (those are policy rows)."""
 
-    freshness_seconds: int = Field(600, ge=60, le=3600)
-    callback_bytes: int = Field(65536, ge=4096)
-    reply_seconds: float = Field(4.0, gt=0, le=4.5)
     queue: int = Field(20000, ge=10)
     busy_seconds: float = Field(2.0, gt=0, le=4)
     reading_chars_a_minute: int = Field(400, ge=100, le=2000)
@@ -197,10 +88,10 @@ class Settings(BaseSettings):
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
     timezone: str = "Asia/Shanghai"
-    wecom: WeComSettings = WeComSettings()
-    wechat: WeChatSettings = WeChatSettings()
-    dingtalk: DingTalkSettings = DingTalkSettings()
-    zwding: ZwDingSettings = ZwDingSettings()
+    wecom: WeComConfig = WeComConfig()
+    wechat: WeChatConfig = WeChatConfig()
+    dingtalk: DingTalkConfig = DingTalkConfig()
+    zwding: ZwDingConfig = ZwDingConfig()
     web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
 
@@ -246,8 +137,8 @@ class Settings(BaseSettings):
     def whole_channels(self) -> Settings:
         """A channel has all of its required settings or none; the local chat page is never served on a public address."""
         for name in CHANNELS:
-            section = getattr(self, name)
-            set_keys = [key for key in section.required if _is_set(getattr(section, key))]
+            section = self.channel(name)
+            set_keys = [key for key in section.required if section.is_set(key)]
             missing = [key for key in section.required if key not in set_keys]
             if set_keys and missing:
                 raise ValueError(f"{name}：还缺 {'、'.join(env_name(name, key) for key in missing)}")
@@ -281,16 +172,20 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    def channel(self, name: str) -> ChannelConfig:
+        """A channel's settings by its name."""
+        section: ChannelConfig = getattr(self, name)
+        return section
+
     def is_on(self, channel: str) -> bool:
         """True when the channel has its settings."""
-        section = getattr(self, channel)
-        return all(_is_set(getattr(section, key)) for key in section.required)
+        return self.channel(channel).is_on
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value in use, for the log filter that masks them."""
         values = [self.database_url.get_secret_value()] if "@" in self.database_url.get_secret_value() else []
         for name in CHANNELS:
-            section = getattr(self, name)
+            section = self.channel(name)
             for key in type(section).model_fields:
                 value = getattr(section, key)
                 if isinstance(value, SecretStr) and value.get_secret_value():
@@ -357,8 +252,8 @@ def blank_setting_faults(settings: Settings) -> list[str]:
     """One sentence for each required setting that is written but empty, so that its channel stays off; for the command `check`."""
     sentences = []
     for name in CHANNELS:
-        section = getattr(settings, name)
-        empty = [key for key in section.required if key in section.model_fields_set and not _is_set(getattr(section, key))]
+        section = settings.channel(name)
+        empty = [key for key in section.required if key in section.model_fields_set and not section.is_set(key)]
         sentences += [f"{env_name(name, key)} 写了却是空的，这个通道没有开启：请填好，或把这一项删掉" for key in empty]
     return sentences
 
@@ -405,7 +300,3 @@ _EXPECTED = {
     "less_than_equal": "不能大于 {le:g}",
 }
 """What the value should be, by pydantic's type of error."""
-
-
-def _is_set(value: Any) -> bool:
-    return bool(value.get_secret_value()) if isinstance(value, SecretStr) else bool(value)

@@ -1,9 +1,9 @@
 """Makes .venv from the lock files, once, and says in one Chinese sentence what stands in the way.
 
-The lock is three requirement files with hashes in deploy/lock, written by deploy/lock.py: run.txt, dev.txt (all of run.txt and the tools) and
-build.txt (what builds the one source package). Plain pip reads them as they are, they name no index, and so a mirror or a wheelhouse serves
-as well as the public one: the hashes decide. A uv.lock would carry the address of every file and would need a translator on a machine that
-has nothing but pip.
+The lock is four requirement files with hashes in deploy/lock, written by deploy/lock.py: run.txt, dev.txt (all of run.txt and the tools), fast.txt
+(all of run.txt and uvloop, for who installs it by hand) and build.txt (what builds the one source package). Plain pip reads them as they are,
+they name no index, and so a mirror or a wheelhouse serves as well as the public one: the hashes decide. A uv.lock would carry the address of
+every file and would need a translator on a machine that has nothing but pip.
 
 Run as a script it prepares .venv and does nothing else (for images and for services whose user may not write here); `_venv.py dev` adds the tools.
 """

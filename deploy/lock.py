@@ -23,6 +23,7 @@ BUILD = "setuptools\nwheel\n"
 SOURCES: "dict[str, tuple[str, ...]]" = {
     "build": ("-",),
     "run": ("pyproject.toml", "--constraints=deploy/lock/build.txt"),
+    "fast": ("pyproject.toml", "--extra=fast", "--constraints=deploy/lock/build.txt", "--constraints=deploy/lock/run.txt"),
     "dev": ("pyproject.toml", "--group=dev", "--constraints=deploy/lock/build.txt", "--constraints=deploy/lock/run.txt"),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,6 +38,15 @@ NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 # How long an example takes is the machine's affair.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _return_memory() -> Iterator[None]:
+    """After a file of tests its memory goes back to the machine: glibc keeps what was freed, and a worker would grow to its largest files' sum."""
+    yield
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.bench import people
-from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN, ask, codec, message_id, opened, request
+from tests.bench import databases
+from tests.bench.databases import ROOT, ROUND
+from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN, ask, message_id, opened, request, sealer
 
 KILLS = 20
 PEOPLE = 600
@@ -30,7 +31,6 @@ PROMISED = 30
 """Answers that have come, at the least, before a kill: each kill has something to lose however slow the machine is."""
 READY_SECONDS = 300
 RETRIED = 10
-_CONTENT = re.compile(r"<Content><!\[CDATA\[(.*)\]\]></Content>", re.DOTALL)
 _ITEM = re.compile(r"item:\d{4}:([^#]+)")
 
 
@@ -67,7 +67,7 @@ class Service:
         with (
             self.log.open("ab") as log,
             subprocess.Popen(
-                [sys.executable, "-m", "bot", "serve"], env=self.environ, cwd=people.ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [sys.executable, "-m", "bot", "serve"], env=self.environ, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             ) as process,
         ):
             try:
@@ -88,14 +88,12 @@ class Service:
         raise AssertionError(f"not ready:\n{self.log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
 
     def export(self, what: str) -> list[dict[str, Any]]:
-        done = subprocess.run([sys.executable, "-m", "bot", "export", what], env=self.environ, cwd=people.ROOT, capture_output=True, check=True)
+        done = subprocess.run([sys.executable, "-m", "bot", "export", what], env=self.environ, cwd=ROOT, capture_output=True, check=True)
         return [json.loads(line) for line in done.stdout.decode().splitlines()]
 
 
 def said(answer: bytes) -> str:
-    found = _CONTENT.search(opened(codec(), answer))
-    assert found is not None
-    return found[1]
+    return opened(sealer(), answer)
 
 
 async def until_killed(process: subprocess.Popen[bytes], port: int, requests: list[list[bytes]], count: int, later: float) -> list[list[bytes]]:
@@ -121,20 +119,20 @@ async def until_killed(process: subprocess.Popen[bytes], port: int, requests: li
 @pytest.mark.timeout(900)
 def test_after_twenty_kills_every_promise_is_kept_once_with_its_effect(tmp_path: Path) -> None:
     database = tmp_path / "bot.db"
-    people.prepared(database, PEOPLE)
+    databases.prepare(f"sqlite:///{database}", PEOPLE)
     service = Service(database)
     rng = random.Random(20261123)
-    sealer = codec()
-    letter = {(person, n): rng.choice("ABCD") for person in range(1, PEOPLE + 1) for n in range(people.ROUND)}
+    platform = sealer()
+    letter = {(person, n): rng.choice("ABCD") for person in range(1, PEOPLE + 1) for n in range(ROUND)}
     heard: list[list[str]] = [[] for _ in range(PEOPLE)]
     cut_short = 0
 
     for _ in range(KILLS):
         with service.serving() as process:
-            left = [[request(sealer, person, n, letter[person, n]) for n in range(len(texts), people.ROUND)] for person, texts in enumerate(heard, 1)]
+            left = [[request(platform, person, n, letter[person, n]) for n in range(len(texts), ROUND)] for person, texts in enumerate(heard, 1)]
             answers = asyncio.run(until_killed(process, service.port, left, PROMISED, rng.random() * 0.2))
         for texts, more in zip(heard, answers, strict=True):
-            cut_short += len(texts) + len(more) < people.ROUND
+            cut_short += len(texts) + len(more) < ROUND
             texts += [said(answer) for answer in more]
 
     promised = {(person, n) for person, texts in enumerate(heard, 1) for n, text in enumerate(texts) if text.startswith("已记录")}
@@ -144,12 +142,12 @@ def test_after_twenty_kills_every_promise_is_kept_once_with_its_effect(tmp_path:
 
     with service.serving() as process:
         # Whoever was cut off asks again and is answered; whoever was answered asks again and is told the same.
-        unanswered = [(person, len(texts)) for person, texts in enumerate(heard, 1) if len(texts) < people.ROUND]
-        again = asyncio.run(ask(service.port, [[request(sealer, *one, letter[one])] for one in unanswered])).answers
+        unanswered = [(person, len(texts)) for person, texts in enumerate(heard, 1) if len(texts) < ROUND]
+        again = asyncio.run(ask(service.port, [[request(platform, *one, letter[one])] for one in unanswered])).answers
         assert all(said(answer).startswith("已记录") for (answer,) in again)
         promised |= set(unanswered)
         known = rng.sample(sorted(promised - set(unanswered)), RETRIED)
-        retried = asyncio.run(ask(service.port, [[request(sealer, *one, letter[one])] for one in known])).answers
+        retried = asyncio.run(ask(service.port, [[request(platform, *one, letter[one])] for one in known])).answers
         assert [said(answer) for (answer,) in retried] == [heard[person - 1][n] for person, n in known]
         process.terminate()
         assert process.wait(60) == 0

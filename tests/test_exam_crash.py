@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import exam
-from tests.bench.load import ask, codec, message_id, request
+from tests.bench import databases
+from tests.bench.load import ask, message_id, request, sealer
 from tests.test_crash import Service, said
 
 KILLS = 4
@@ -43,17 +43,19 @@ async def killed_after(process: subprocess.Popen[bytes], port: int, requests: li
 @pytest.mark.timeout(900)
 def test_an_exam_survives_kills_with_every_answer_on_its_item_and_in_the_result(tmp_path: Path) -> None:
     database = tmp_path / "bot.db"
-    exam.prepared(database, PEOPLE)
+    url = f"sqlite:///{database}"
+    databases.prepare(url, PEOPLE)
+    databases.publish_exam(url)
     service = Service(database)
     rng = random.Random(20261201)
-    sealer = codec()
+    platform = sealer()
     # A and B are letters of every choice and, for a judgement, 对 and 错.
     words = {(person, n): f"{n}{rng.choice('AB')}" if n else "考试 开始 1" for person in range(1, PEOPLE + 1) for n in range(ITEMS + 1)}
     heard: list[list[str]] = [[] for _ in range(PEOPLE)]
 
     for kill in range(1, KILLS + 1):
         with service.serving() as process:
-            left = [[request(sealer, person, n, words[person, n]) for n in range(len(texts), ITEMS + 1)] for person, texts in enumerate(heard, 1)]
+            left = [[request(platform, person, n, words[person, n]) for n in range(len(texts), ITEMS + 1)] for person, texts in enumerate(heard, 1)]
             answers = asyncio.run(killed_after(process, service.port, left, database, kill * PEOPLE * ITEMS // (KILLS + 1)))
         for texts, more in zip(heard, answers, strict=True):
             texts += [said(answer) for answer in more]
@@ -68,11 +70,11 @@ def test_an_exam_survives_kills_with_every_answer_on_its_item_and_in_the_result(
 
     with service.serving() as process:
         rest = [(person, n) for person, texts in enumerate(heard, 1) for n in range(len(texts), ITEMS + 1)]
-        of_person = {person: [request(sealer, person, n, words[person, n]) for who, n in rest if who == person] for person, _ in rest}
+        of_person = {person: [request(platform, person, n, words[person, n]) for who, n in rest if who == person] for person, _ in rest}
         caught_up = asyncio.run(ask(service.port, list(of_person.values()))).answers
         assert all(said(one).startswith(("已记录：第", "考试《开考》")) for texts in caught_up for one in texts)
         promised |= {place: "" for place in rest if place[1]}
-        done = asyncio.run(ask(service.port, [[request(sealer, person, 90, "确认交卷")] for person in range(1, PEOPLE + 1)])).answers
+        done = asyncio.run(ask(service.port, [[request(platform, person, 90, "确认交卷")] for person in range(1, PEOPLE + 1)])).answers
         assert all(said(answer).startswith("已记录：考试《开考》已于") and f"答了 {ITEMS}/50 题" in said(answer) for (answer,) in done)
         process.terminate()
         assert process.wait(60) == 0

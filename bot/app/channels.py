@@ -1,26 +1,21 @@
-"""Builds the channels that are configured, each from plain values of the settings."""
+"""Builds the channels that are configured, each from its own part of the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot.app.build import App
 from bot.channels.base import Channel, Token
-from bot.channels.dingtalk.channel import DingTalkChannel
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.local import LocalChat, Persona
 from bot.channels.outbound.client import Outbound
-from bot.channels.wechat.channel import WeChatChannel
-from bot.channels.wechat.push import JOB, JobResult, TemplateNotice
-from bot.channels.wecom.channel import WeComChannel
-from bot.channels.zwding.channel import ZwDingChannel
-from bot.channels.zwding.gateway import Gateway
 from bot.domain.message import Refusal
 from bot.services.delivery import quota_count
 from bot.settings import CHANNELS, Settings
@@ -29,14 +24,15 @@ from bot.storage.db.writer import Busy
 from bot.storage.delivery import wechat_window
 from bot.storage.system.tokens import SealedTokens
 
+if TYPE_CHECKING:
+    from bot.channels.wechat.push import JobResult
+
 CHAT_PAGE = Path(__file__).resolve().parents[1] / "web" / "chat"
 LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信公众号", "dingtalk": "钉钉", "zwding": "专有钉钉"}
 QUICK_COMMANDS = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
 JOB_LIFE = timedelta(days=2)
 DATABASE_ERRORS = (Busy, DBAPIError, *DRIVER_ERRORS)
-
-T = TypeVar("T", bound=Channel)
 
 
 def secret_of(settings: Settings, key: str) -> str:
@@ -47,25 +43,26 @@ def secret_of(settings: Settings, key: str) -> str:
         "dingtalk": settings.dingtalk.client_secret,
         "zwding": settings.zwding.app_secret,
     }
-    return _reveal(secrets[key.partition(":")[0]])
+    return reveal(secrets[key.partition(":")[0]])
 
 
 def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str, personas: Sequence[Persona] = ()) -> list[Channel]:
     """Every channel that is configured. Raises `Refusal` for settings that a channel cannot work with."""
-    factories: dict[str, Callable[[], Channel]] = {
-        "wecom": lambda: _wecom(app, outbound),
-        "wechat": lambda: _wechat(app, outbound),
-        "dingtalk": lambda: _dingtalk(app, outbound, tokens, holder),
-        "zwding": lambda: _zwding(app, outbound),
+    settings = app.settings
+    factories: dict[str, Callable[[ChannelContext], Channel]] = {
+        "wecom": partial(_wecom, app),
+        "wechat": partial(_wechat, app),
+        "dingtalk": partial(_dingtalk, app, tokens, holder),
+        "zwding": partial(_zwding, app),
     }
     channels: list[Channel] = []
-    if app.settings.web.local_chat:
+    if settings.web.local_chat:
         channels.append(LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS))
     for name in CHANNELS:
-        if not app.settings.is_on(name):
+        if not settings.is_on(name):
             continue
         try:
-            channels.append(factories[name]())
+            channels.append(factories[name](_context(app, outbound, name)))
         except ValueError as wrong:
             raise Refusal(f"{LABELS[name]}的设置不对（{wrong}），请对照平台后台重新填写 BOT_{name.upper()}__… 各项。") from wrong
     for name in LABELS:
@@ -73,30 +70,21 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
     return channels
 
 
-def _wecom(app: App, outbound: Outbound) -> WeComChannel:
-    wecom, limits = app.settings.wecom, app.settings.limits
-    return WeComChannel(
-        corp_id=wecom.corp_id,
-        agent_id=wecom.agent_id,
-        secret=_reveal(wecom.secret),
-        token=_reveal(wecom.token),
-        aes_key=_reveal(wecom.aes_key),
-        api_base=wecom.api_base,
-        cards=wecom.cards,
-        markdown=wecom.markdown,
-        page=wecom.page,
-        outbound=outbound,
-        clock=app.clock,
-        note=app.metrics.note,
-        spending=app.meter.for_channel("wecom"),
-        reply_seconds=limits.reply_seconds,
-        freshness=limits.freshness_seconds,
-        body_cap=limits.callback_bytes,
-    )
+def _context(app: App, outbound: Outbound, name: str) -> ChannelContext:
+    return ChannelContext(outbound, app.clock, app.metrics.note, app.meter.for_channel(name), app.settings.limits)
 
 
-def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
-    wechat, limits = app.settings.wechat, app.settings.limits
+# Each imports its channel itself: a channel that is off costs neither time nor memory.
+
+
+def _wecom(app: App, context: ChannelContext) -> Channel:
+    from bot.channels.wecom.channel import WeComChannel
+
+    return WeComChannel(app.settings.wecom, context)
+
+
+def _wechat(app: App, context: ChannelContext) -> Channel:
+    from bot.channels.wechat.channel import WeChatChannel
 
     async def window_open(user: str, count: int) -> bool:
         try:
@@ -108,25 +96,13 @@ def _wechat(app: App, outbound: Outbound) -> WeChatChannel:
     async def on_job_result(job: JobResult) -> None:
         await app.database.write(lambda session: _record_job_result(session, job, app.clock()))
 
-    return WeChatChannel(
-        app_id=wechat.app_id,
-        secret=_reveal(wechat.secret),
-        token=_reveal(wechat.token),
-        aes_key=_reveal(wechat.aes_key),
-        api_base=wechat.api_base,
-        verified=wechat.verified,
-        template=TemplateNotice.parse(wechat.template, wechat.template_fields, wechat.template_url),
-        subscription=TemplateNotice.parse(wechat.subscription, wechat.subscription_fields, wechat.subscription_page),
-        window_open=window_open,
-        on_job_result=on_job_result,
-        outbound=outbound,
-        clock=app.clock,
-        note=app.metrics.note,
-        spending=app.meter.for_channel("wechat"),
-        reply_seconds=limits.reply_seconds,
-        freshness=limits.freshness_seconds,
-        body_cap=limits.callback_bytes,
-    )
+    return WeChatChannel(app.settings.wechat, context, window_open=window_open, on_job_result=on_job_result)
+
+
+def _zwding(app: App, context: ChannelContext) -> Channel:
+    from bot.channels.zwding.channel import ZwDingChannel
+
+    return ZwDingChannel(app.settings.zwding, context, page=app.settings.public_url.rstrip("/"))
 
 
 def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
@@ -135,11 +111,15 @@ def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
         wechat_window.count_public(session, "公众号群发送达", job.sent, now)
         wechat_window.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
+        from bot.channels.wechat.push import JOB
+
         wechat_window.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
-def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder: str) -> DingTalkChannel:
-    dingtalk, limits, public_url = app.settings.dingtalk, app.settings.limits, app.settings.public_url.rstrip("/")
+def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: ChannelContext) -> Channel:
+    from bot.channels.dingtalk.channel import DingTalkChannel
+
+    dingtalk = app.settings.dingtalk
 
     async def lease() -> bool:
         return await tokens.lease(f"dingtalk-stream:{dingtalk.client_id}", holder, STREAM_LEASE_SECONDS)
@@ -155,66 +135,10 @@ def _dingtalk(app: App, outbound: Outbound, tokens: SealedTokens[Token], holder:
             return 0
 
     return DingTalkChannel(
-        client_id=dingtalk.client_id,
-        client_secret=_reveal(dingtalk.client_secret),
-        robot_code=dingtalk.robot_code,
-        mode=dingtalk.mode,
-        api_base=dingtalk.api_base,
-        oapi_base=dingtalk.oapi_base,
-        card_template=dingtalk.card_template,
-        agent_id=dingtalk.agent_id,
+        dingtalk,
+        context,
+        public_url=app.settings.public_url.rstrip("/"),
         grant_cards=grant_cards if dingtalk.card_calls else None,
-        group_token=_reveal(dingtalk.group_token),
-        group_secret=_reveal(dingtalk.group_secret),
-        callback_url=f"{public_url}/channels/dingtalk/card" if public_url else "",
-        outbound=outbound,
-        clock=app.clock,
-        note=app.metrics.note,
-        spending=app.meter.for_channel("dingtalk"),
-        reply_seconds=limits.reply_seconds,
-        freshness=float(limits.freshness_seconds),
-        body_cap=limits.callback_bytes,
         # An SQLite file serves one process: the connection is not shared, and after a crash there is no lease to wait for.
         lease=None if is_sqlite(app.database.engine) else lease,
     )
-
-
-def _zwding(app: App, outbound: Outbound) -> ZwDingChannel:
-    zwding, limits, public_url = app.settings.zwding, app.settings.limits, app.settings.public_url.rstrip("/")
-    gateway = Gateway(
-        base=zwding.gateway,
-        app_key=zwding.app_key,
-        app_secret=_reveal(zwding.app_secret),
-        tenant_id=zwding.tenant_id,
-        prefix=zwding.prefix,
-        sign_prefix=zwding.sign_prefix,
-        header_prefix=zwding.header_prefix,
-        key_header=zwding.key_header,
-        caller_ip=zwding.caller_ip,
-        caller_mac=zwding.caller_mac,
-        ca_file=zwding.ca_file,
-        token_path=zwding.token_path,
-        notify_path=zwding.notify_path,
-        change_path=zwding.change_path,
-        revoke_path=zwding.revoke_path,
-        login_path=zwding.login_path,
-    )
-    return ZwDingChannel(
-        gateway=gateway,
-        outbound=outbound,
-        clock=app.clock,
-        note=app.metrics.note,
-        spending=app.meter.for_channel("zwding"),
-        page=zwding.page or public_url,
-        form=zwding.form,
-        receivers=zwding.receivers,
-        callback_secret=_reveal(zwding.callback_secret),
-        sender_field=zwding.sender_field,
-        reply_seconds=limits.reply_seconds,
-        freshness=float(limits.freshness_seconds),
-        body_cap=limits.callback_bytes,
-    )
-
-
-def _reveal(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret is not None else ""

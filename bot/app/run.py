@@ -23,6 +23,8 @@ from bot import logs
 from bot.app.build import App
 from bot.app.channels import LABELS, build_channels, secret_of
 from bot.channels.base import Token
+from bot.channels.callback import CALLBACKS, Callback, CallbackRoute
+from bot.channels.connection import CallbackConnections
 from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
 from bot.commands.tasks import card_code
@@ -58,16 +60,25 @@ Announce = Callable[[str], None]
 
 
 def with_log_context(handle: IncomingHandler) -> IncomingHandler:
-    """The handler, with the message in the context of every log line."""
+    """The handler, with the message in the context of every log line: what goes on later runs in the context in which it was begun."""
 
-    async def handle_traced(incoming: Incoming) -> Reply:
+    def handle_traced(incoming: Incoming) -> asyncio.Future[Reply]:
         before = logs.MESSAGE.set(incoming)
         try:
-            return await handle(incoming)
+            return asyncio.ensure_future(handle(incoming))
         finally:
             logs.MESSAGE.reset(before)
 
     return handle_traced
+
+
+def answer_numbered(route: CallbackRoute, callback: Callback) -> None:
+    """Answer a callback that came past the middleware, with the number of its request in the context of every log line."""
+    before = logs.REQUEST.set(middleware.next_request())
+    try:
+        route.answer(callback)
+    finally:
+        logs.REQUEST.reset(before)
 
 
 def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Application, list[str]]:
@@ -205,10 +216,8 @@ async def _measure_outbox(app: App) -> None:
 
 
 def _readiness_check(app: App) -> health.Check:
-    head = migrate.head()
-
     def look(session: Session) -> health.Readiness:
-        if session.execute(text("SELECT version_num FROM alembic_version")).scalar() != head:
+        if session.execute(text("SELECT version_num FROM alembic_version")).scalar() != migrate.HEAD:
             return health.Readiness("schema", None)
         latest = backups.latest(session)
         return health.Readiness("", None if latest is None else latest.taken_at)
@@ -220,16 +229,34 @@ def _readiness_check(app: App) -> health.Check:
     return check
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's where it is installed (the extra `fast`), None for asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
 async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Sequence[Persona] = ()) -> bool:
     """Serve until `stop` is set; True when all work was finished in time. Raises `Refusal` when the address cannot be listened on."""
     settings, dispatcher = app.settings, app.dispatcher
     web_app, enabled = build_web_app(app, personas)
     runner = web.AppRunner(web_app, handle_signals=False, shutdown_timeout=REQUEST_SHUTDOWN_SECONDS)
+    connections: CallbackConnections | None = None
     app.database.start()
     try:
         await runner.setup()
         assert runner.server is not None
-        listener = await _open_listener(settings.host, settings.port, middleware.connection_factory(runner.server, asyncio.get_running_loop()))
+        routes: dict[str, CallbackRoute] = web_app.get(CALLBACKS, {})
+        connections = CallbackConnections(
+            routes,
+            middleware.connection_factory(runner.server, asyncio.get_running_loop()),
+            idle_seconds=middleware.WHOLE_REQUEST_SECONDS,
+            answer=answer_numbered,
+        )
+        listener = await _open_listener(settings.host, settings.port, connections)
         port = listener.sockets[0].getsockname()[1]
         if not dispatcher.pages and "local" in enabled:
             dispatcher.pages = _base_url(settings.host, port)
@@ -238,14 +265,15 @@ async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Seq
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled)
+        loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+        log.info("serving", host=settings.host, port=port, channels=enabled, off=disabled, loop=loop)
         _announce_start(announce, settings.host, port, enabled, disabled)
         await _log_backup_age(app)
         await stop.wait()
         log.info("stopping", waiting=app.database.depth)
         listener.close()
     finally:
-        in_time = await _shut_down(app, runner)
+        in_time = await _shut_down(app, runner, connections)
     log.info("stopped", in_time=in_time)
     return in_time
 
@@ -275,11 +303,13 @@ async def _open_listener(host: str, port: int, make_connection: Callable[[], asy
         raise Refusal(f"不能在 {host}:{port} 上监听（{os.strerror(wrong.errno) if wrong.errno else wrong}），请检查 BOT_LISTEN。") from wrong
 
 
-async def _shut_down(app: App, runner: web.AppRunner) -> bool:
+async def _shut_down(app: App, runner: web.AppRunner, connections: CallbackConnections | None) -> bool:
     """Finish the running requests, then the channels' tasks, then the writers' queue; True when all of it was in time."""
     in_time = True
     try:
         async with asyncio.timeout(CHANNEL_SHUTDOWN_SECONDS):
+            if connections is not None:
+                await connections.shut_down(REQUEST_SHUTDOWN_SECONDS)
             await runner.cleanup()
     except TimeoutError:
         log.warning("channels left unfinished")

@@ -1,4 +1,4 @@
-"""The encrypted envelopes of WeCom and WeChat: signature check, decryption, parsing and encryption (bot/docs/protocols.md#sealed-letters).
+"""The encrypted envelopes of WeCom and WeChat: signature check, decryption and encryption (bot/docs/protocols.md#sealed-letters).
 
 The signature is compared before anything else is read; every fault of an envelope is a `BadEnvelope`.
 """
@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from hashlib import sha1
 from hmac import compare_digest
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
@@ -26,20 +24,18 @@ BLOCK = 32
 _HEAD = 20
 """Bytes before the message: 16 random ones and its length."""
 _PADS = tuple(bytes((n,)) * n for n in range(BLOCK + 1))
-MOST_ELEMENTS = 256
-"""The largest message of the platforms, a vote over 20 options, has about 40."""
 
 _SIGNATURE = re.compile(r"[0-9a-f]{40}")
 _TIMESTAMP = re.compile(r"[0-9]{1,11}", re.ASCII)
 _NONCE = re.compile(r"[!-~]{1,128}")
-_OUTER = re.compile(
-    rb"\s*+(?:<\?xml[^<>]{0,80}\?>\s*+)?<xml>\s*+"
-    rb"((?:<([A-Za-z]{1,32}+)>(?:<!\[CDATA\[[^\]<>]*+\]\]>|[^\]<>&]*+)</\2>\s*+){1,12})</xml>\s*+"
-)
-_PART = re.compile(rb"<([A-Za-z]++)>(?:<!\[CDATA\[)?+([^\]<>]*+)(?:\]\]>)?</")
+MOST_PARTS = 12
+"""The parts of an outer body; the platforms send three or four."""
+LONGEST_DECLARATION = 80
+_SPACES = b" \t\n\r\x0b\x0c"
+_OPENING = re.compile(rb"<xml>\s*+")
+_PART = re.compile(rb"<([A-Za-z]{1,32}+)>(?:<!\[CDATA\[(.*?)\]\]>|([^<&]*+))</\1>\s*+", re.DOTALL)
 _PLAIN_PARTS = frozenset((b"FromUserName", b"MsgType", b"CreateTime", b"Content", b"Event", b"EventKey", b"MsgId"))
 _PLAIN_NAMES = frozenset(name.decode() for name in _PLAIN_PARTS)
-_INNER = re.compile(rb"""\s*+(?:<\?xml version=["']1\.0["'](?: encoding=["'][Uu][Tt][Ff]-8["'])? ?\?>\s*+)?<xml[\s>]""")
 _UNENCODABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CDATA_END = "]]>"
 _CDATA_SPLIT = "]]]]><![CDATA[>"
@@ -163,49 +159,70 @@ class EnvelopeCodec:
 def sealed_part(body: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     """The ciphertext of a pushed body, and the body's other parts, which are not signed; raises `BadEnvelope`.
 
-    The body is matched by a pattern and not by an XML parser: its grammar is flat and small. A body that also carries plain fields (明文 or 兼容
-    mode) is refused, since the signature does not cover them.
+    The body is read as a flat list and not by an XML parser: its grammar is small. The ciphertext is found and cut out before, so that no pattern
+    walks it. A body that also carries plain fields (明文 or 兼容 mode) is refused, since the signature does not cover them.
     """
     if body[:1] == b"{":
         parts = {name.encode(): value.encode() for name, value in _flat_json(body, frozenset(("Encrypt",)), also=_PLAIN_NAMES).items()}
+        sealed = parts.pop(b"Encrypt", b"")
     else:
-        whole = _OUTER.fullmatch(body)
-        if whole is None:
+        begin, end = body.find(b"<Encrypt>") + 9, body.find(b"</Encrypt>")
+        if not 9 <= begin <= end:
+            raise BadEnvelope("plain")
+        sealed = body[begin:end]
+        if sealed.startswith(b"<![CDATA[") and sealed.endswith(b"]]>"):
+            sealed = sealed[9:-3]
+        elif b"&" in sealed:
             raise BadEnvelope("outer")
-        parts_found = _PART.findall(whole[1])
-        parts = dict(parts_found)
-        if len(parts) != len(parts_found):
+        flat_parts = read_flat(body[:begin] + body[end:], MOST_PARTS, sections=1)
+        if flat_parts is None:
+            raise BadEnvelope("outer")
+        parts = dict(flat_parts)
+        marked = b"".join((sealed, *parts.values()))
+        if b"]" in marked or b"<" in marked or b">" in marked:
+            raise BadEnvelope("outer")
+        if len(parts) != len(flat_parts):
             raise BadEnvelope("doubled")
-    sealed = parts.pop(b"Encrypt", b"")
+        del parts[b"Encrypt"]
     if not sealed or not _PLAIN_PARTS.isdisjoint(parts):
         raise BadEnvelope("plain")
     return sealed, parts
 
 
-def parse(plain: bytes) -> Element:
-    """The root of a message. Nothing may stand before `<xml>`, so no DOCTYPE and no entity can be declared; raises `BadEnvelope`."""
-    if _INNER.match(plain) is None:
-        raise BadEnvelope("prolog")
-    try:
-        root = ElementTree.fromstring(plain)  # noqa: S314 - no DTD passes the line above, and expat bounds the rest
-    except (ElementTree.ParseError, ValueError):
-        raise BadEnvelope("xml") from None
-    # Counting angle brackets is nearly free, and there are never more elements than brackets.
-    if plain.count(b"<") > MOST_ELEMENTS and sum(1 for _ in root.iter()) > MOST_ELEMENTS:
-        raise BadEnvelope("elements")
-    return root
+def read_flat(body: bytes, most: int, *, sections: int) -> list[tuple[bytes, bytes]] | None:
+    """The parts of `<xml>` as names and values, where nothing stands in it but elements that hold text; None for any other XML and for what is none.
+
+    At most `most` elements, each with a text that has no references, or with at most so many CDATA `sections`.
+    """
+    body = _without_declaration(body.strip(_SPACES))
+    opening = _OPENING.match(body)
+    if opening is None or not body.endswith(b"</xml>"):
+        return None
+    parts: list[tuple[bytes, bytes]] = []
+    place, stop = opening.end(), len(body) - 6
+    while place < stop:
+        part = _PART.match(body, place, stop)
+        if part is None or len(parts) == most:
+            return None
+        name, text, plain = part.groups()
+        value: bytes = plain if text is None else text
+        if b"]]>" in value:
+            texts = value.split(b"]]><![CDATA[")
+            if text is None or len(texts) > sections or any(b"]]>" in piece for piece in texts):
+                return None
+            value = b"".join(texts)
+        parts.append((name, value))
+        place = part.end()
+    return parts
 
 
-def fields(root: Element, wanted: frozenset[str]) -> dict[str, str]:
-    """The wanted children of the root, each at most once and nothing but text; raises `BadEnvelope`."""
-    values: dict[str, str] = {}
-    for child in root:
-        name = child.tag
-        if name in wanted:
-            if name in values or len(child):
-                raise BadEnvelope("fields")
-            values[name] = child.text or ""
-    return values
+def _without_declaration(body: bytes) -> bytes:
+    """The body after its `<?xml …?>`; nothing where that is none."""
+    if not body.startswith(b"<?xml"):
+        return body
+    end = body.find(b">", 6, LONGEST_DECLARATION + 7)
+    well_formed = body[end - 1 : end] == b"?" and b"<" not in body[5:end]
+    return body[end + 1 :].lstrip(_SPACES) if well_formed else b""
 
 
 def fields_of_json(plain: bytes, wanted: frozenset[str]) -> dict[str, str]:
@@ -228,13 +245,18 @@ def _flat_json(raw: bytes, wanted: frozenset[str], also: frozenset[str] = frozen
             if name in values or isinstance(value, bool) or not isinstance(value, str | int):
                 raise BadEnvelope("fields")
             values[name] = text = str(value)
-            if _UNENCODABLE.search(text):
+            if not is_encodable(text):
                 raise BadEnvelope("characters")
     return values
 
 
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object as its pairs, so that a repeated name is noticed."""
+
+
+def is_encodable(text: str) -> bool:
+    """True where XML and UTF-8 can encode all of it."""
+    return text.isprintable() or _UNENCODABLE.search(text) is None
 
 
 def strip_unencodable(text: str) -> str:

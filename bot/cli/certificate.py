@@ -16,7 +16,8 @@ from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.certificate import certificates, exam_certificates
 from bot.services.certificate.certificates import CertificateChange, WantedCertificate
-from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
+from bot.services.certificate.pdf import FORMS, CertificatePrinter
+from bot.services.certificate.typesetter import Form
 from bot.services.library import catalog
 from bot.storage import certificate
 from bot.storage.certificate import IssuedCertificate

@@ -68,8 +68,9 @@ def open_checked_engine(settings: Settings) -> Engine:
     """The engine of the settings. Raises `Refusal` with the remedy when its schema is not at this program's revision."""
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
     revision = migrate.current(engine)
-    if revision != migrate.head():
-        state = "还没有建表" if revision is None else f"停在版本 {revision}，本程序需要 {migrate.head()}"
+    migrate.refuse_unknown(revision)
+    if revision != migrate.HEAD:
+        state = "还没有建表" if revision is None else f"停在版本 {revision}，本程序需要 {migrate.HEAD}"
         raise Refusal(f"数据库{state}，请先运行 python -m bot migrate")
     return engine
 

@@ -13,11 +13,11 @@ from sqlmodel import Session
 
 from bot import logs
 from bot.channels.base import Token, ignore_note
-from bot.channels.dingtalk.contacts import read_directory as contacts_contacts
+from bot.channels.config import reveal
+from bot.channels.contacts import read_dingtalk_directory, read_wecom_directory
 from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.wecom.contacts import read_directory
 from bot.cli.common import Apply, Json, cli, now, operator, progress, read_settings, reading, refuse, show, writing
 from bot.domain.message import Refusal
 from bot.domain.people.directory import Directory
@@ -183,14 +183,11 @@ async def _fetch_directory(settings: Settings, platform: str, staff_no: str) -> 
         if platform == "wecom":
             wecom = settings.wecom
             secret, agent = (wecom.contacts_secret, "contacts") if wecom.contacts_secret is not None else (wecom.secret, wecom.agent_id)
-            api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=secret.get_secret_value() if secret else "")
-            return await read_directory(outbound, api, **chosen)
+            api = wecom_api(base=wecom.api_base, corp_id=wecom.corp_id, agent_id=agent, secret=reveal(secret))
+            return await read_wecom_directory(outbound, api, **chosen)
         dingtalk = settings.dingtalk
-        secret = dingtalk.client_secret
-        dingtalk_api = dingtalk_old_api(
-            base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=secret.get_secret_value() if secret else ""
-        )
-        return await contacts_contacts(outbound, dingtalk_api, **chosen)
+        dingtalk_api = dingtalk_old_api(base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=reveal(dingtalk.client_secret))
+        return await read_dingtalk_directory(outbound, dingtalk_api, **chosen)
 
 
 def _platform_advice(error: PlatformError) -> str:

@@ -16,7 +16,8 @@ from markdown_it import MarkdownIt
 
 from bot import logs
 from bot.channels.base import ignore_note
-from bot.channels.dingtalk.groups import Groups
+from bot.channels.config import reveal
+from bot.channels.dingtalk.push import Groups
 from bot.channels.outbound.apis import dingtalk_api, wechat_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
@@ -110,13 +111,9 @@ def group(text: Annotated[str, typer.Argument(help="要说的话")], apply: Appl
         return
 
     async def say(outbound: Outbound) -> SendReceipt:
-        on = settings.dingtalk
-        secrets = (on.group_token, on.group_secret, on.client_secret)
-        token, secret, client_secret = (value.get_secret_value() if value is not None else "" for value in secrets)
-        api = dingtalk_api(base=on.api_base, client_id=on.client_id, client_secret=client_secret)
-        robot = on.robot_code or on.client_id
-        groups = Groups(outbound=outbound, api=api, oapi_base=on.oapi_base, robot_code=robot, token=token, secret=secret, clock=now)
-        return await groups.broadcast(Reply(text))
+        dingtalk = settings.dingtalk
+        api = dingtalk_api(base=dingtalk.api_base, client_id=dingtalk.client_id, client_secret=reveal(dingtalk.client_secret))
+        return await Groups(dingtalk, api, outbound, now).broadcast(Reply(text))
 
     _report_receipt("群机器人", "dingtalk", _with_outbound(settings, say), as_json)
 
@@ -137,8 +134,7 @@ def _with_series(work: Callable[[PublicSeries], Awaitable[T]]) -> T:
         raise Refusal("公众号还没有设置，或没有认证（BOT_WECHAT__VERIFIED），不能发图文。")
 
     async def do(outbound: Outbound) -> T:
-        secret = on.secret.get_secret_value() if on.secret is not None else ""
-        return await work(PublicSeries(outbound, wechat_api(base=on.api_base, app_id=on.app_id, secret=secret)))
+        return await work(PublicSeries(outbound, wechat_api(base=on.api_base, app_id=on.app_id, secret=reveal(on.secret))))
 
     return _with_outbound(settings, do)
 

@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from alembic.util.exc import CommandError
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
@@ -26,7 +25,7 @@ from bot.cli.common import now as common_now
 from bot.domain.calendar import missing_year_warning
 from bot.domain.message import Refusal
 from bot.domain.times import SHANGHAI, day_of
-from bot.services.certificate import pdf
+from bot.services.certificate.typesetter import font_problem
 from bot.services.demo import campaigns, exams, seed
 from bot.services.library.catalog import Catalog
 from bot.settings import BadSettings, Settings, blank_setting_faults
@@ -49,17 +48,6 @@ def open_writable_engine(settings: Settings) -> Engine:
         ) from wrong
 
 
-def move_schema(engine: Engine, revision: str) -> tuple[str | None, str | None]:
-    """Bring the schema to a revision; the revisions before and after. Raises `Refusal` for an unknown one, wanted or found."""
-    current = migrations_migrate.current(engine)
-    if current is not None and current not in migrations_migrate.known():
-        raise Refusal(f"数据库停在版本 {current}，本程序不认识：它是更新的程序建的，请升级程序，不要用旧程序打开新库。")
-    try:
-        return migrations_migrate.migrate(engine, revision)
-    except CommandError as wrong:
-        raise Refusal(f"没有「{revision}」这个版本，已知的有：{'、'.join(sorted(migrations_migrate.known()))}") from wrong
-
-
 def _check_writable(engine: Engine) -> None:
     """Raise the driver's error when the database is read-only: a start that finds nothing changed writes nothing and would not notice."""
     with engine.connect() as connection:
@@ -70,7 +58,7 @@ def _check_writable(engine: Engine) -> None:
 def build_demo_app(settings: Settings) -> build.App:
     """The app of the demo agency: schema, content and people are created where missing. Raises `Refusal` on a database of real people."""
     engine = open_writable_engine(settings)
-    move_schema(engine, "head")
+    migrations_migrate.migrate(engine, "head")
     _check_writable(engine)
     return build.build(settings, engine, seed=_seed_demo)
 
@@ -99,7 +87,9 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
         _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
-    if not asyncio.run(_serve_until_signal(app, personas)):
+    with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
+        in_time = runner.run(_serve_until_signal(app, personas))
+    if not in_time:
         # A thread is still blocked outside the program; everything that was acknowledged is on disk.
         logging.shutdown()
         sys.stdout.flush()
@@ -133,7 +123,7 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
     engine = open_writable_engine(read_settings())
     try:
         copy = _copy_before_downgrade(engine, to)
-        before, after = move_schema(engine, to)
+        before, after = migrations_migrate.migrate(engine, to)
     finally:
         engine.dispose()
     sentence = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
@@ -143,7 +133,7 @@ def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写�
 def _copy_before_downgrade(engine: Engine, revision: str) -> str | None:
     """Path of the copy made before a downgrade that would lose recorded hours; None when none is needed, or on PostgreSQL."""
     before = migrations_migrate.current(engine)
-    if before not in migrations_migrate.known() or migrations_migrate.is_up(before, revision) or not backup.has_entries(engine):
+    if before not in migrations_migrate.REVISIONS or migrations_migrate.is_up(before, revision) or not backup.has_entries(engine):
         return None
     if not is_sqlite(engine):
         print(
@@ -164,7 +154,7 @@ def check(as_json: Json = False) -> None:
     errors: list[dict[str, object]] = []
     try:
         settings = read_settings()
-        setting_faults = [*blank_setting_faults(settings), *filter(None, [pdf.font_problem(settings.web.font)])]
+        setting_faults = [*blank_setting_faults(settings), *filter(None, [font_problem(settings.web.font)])]
     except BadSettings as wrong:
         setting_faults = str(wrong).splitlines()
     sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]

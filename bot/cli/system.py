@@ -79,13 +79,12 @@ def restore_command(
 
     try:
         restored = system_backup.restore(engine, backup, moment, _verify_chain, replace=apply, record=record)
-        known = migrate.head()
     finally:
         engine.dispose()
     lines = [f"已恢复：{_title(backup)}", *_facts_lines(backup.facts)]
     if restored.moved is not None:
         lines.append(f"  原来的数据库改名为 {restored.moved}")
-    if backup.facts.revision != known:
+    if backup.facts.revision != migrate.HEAD:
         lines.append("  请再运行 python -m bot migrate 升级表结构。")
     moved = None if restored.moved is None else str(restored.moved)
     show({"folder": str(backup.folder), "moved": moved, **backup.as_dict()}, as_json, lines)

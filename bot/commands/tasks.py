@@ -18,13 +18,17 @@ _CARD_CODE = re.compile(r"([a-z])(\d{1,9})\.(\d{1,4})")
 
 @dataclass(slots=True)
 class HeardAnswer:
-    """A message that may be an answer to what its sender has in hand: the row of that, the place that a tapped card names (None: typed), the text."""
+    """A message that may answer what its sender has in hand: the row of that, and the row and place that a tapped card names (None: typed)."""
 
     incoming: Incoming
     person_id: int
     row_id: int
+    card_row: int | None
     number: int | None
-    text: str
+
+    @property
+    def text(self) -> str:
+        return self.incoming.text
 
 
 AnswerTogether = Callable[[Session, Catalog, Sequence[HeardAnswer]], Sequence[Reply | None]]
@@ -38,7 +42,8 @@ class TaskKind:
 
     `handle_typed` answers a text that is no command (None when it is no answer either), `handle_tap` a tap on a card that may be old or somebody
     else's. `resume` shows again where the person stands; `turn` answers 下一页, `skip` 跳过, `leave` 退出. `awaits_text` is true while the answer
-    is written in words, so that a text is not taken for a command too easily. `answer_together` takes the plain answers of a batch at once.
+    is written in words, so that a text is not taken for a command too easily. `answer_together` takes the plain answers of a batch at once;
+    `cards_name_hand` says that a card's row is the one in hand (a live contest's card names the contest, for everybody).
     """
 
     kind: str
@@ -51,6 +56,7 @@ class TaskKind:
     leave: Callable[[Context, int], Reply]
     awaits_text: Callable[[Context, int], bool]
     answer_together: AnswerTogether | None = None
+    cards_name_hand: bool = True
 
 
 TASKS: dict[str, TaskKind] = {}
@@ -90,14 +96,16 @@ def answer_together(session: Session, catalog: Catalog, messages: Sequence[Incom
         if hand is None:
             continue
         together = TASKS[hand.kind].answer_together
-        number = None
+        card_row = number = None
         if incoming.task:
             on_card = parse_card_code(incoming.task)
-            if on_card is None or (on_card[0].kind, on_card[1]) != (hand.kind, hand.ref):
+            if on_card is None:
                 continue
-            number = on_card[2]
+            card_task, card_row, number = on_card
+            if card_task.kind != hand.kind or (card_task.cards_name_hand and card_row != hand.ref):
+                continue
         if together is not None:
-            heard.setdefault(together, []).append((k, HeardAnswer(incoming, hand.person_id, hand.ref, number, incoming.text)))
+            heard.setdefault(together, []).append((k, HeardAnswer(incoming, hand.person_id, hand.ref, card_row, number)))
     for together, answers in heard.items():
         replies = together(session, catalog, [answer for _, answer in answers])
         for (k, answer), reply in zip(answers, replies, strict=True):

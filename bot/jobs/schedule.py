@@ -76,14 +76,22 @@ def build_scheduler(database: Database, clock: Clock, measure: Callable[[], None
 
 
 async def run_campaigns(database: Database, catalog: Catalog, now: datetime) -> list[FiredCampaign]:
-    """Bring about what is due, in one transaction; nothing when the database is busy: the next tick finds it due as well."""
+    """Bring about what is due; nothing when the database is busy: the next tick finds it due as well.
+
+    Each piece of a large campaign is a transaction of its own, so that answers are written in between.
+    """
+    fired: list[FiredCampaign] = []
     try:
-        return await database.write(lambda session: fire.fire_due(session, catalog, catalog.library.calendar, now), of="campaigns")
+        while True:
+            brought_about = await database.write(lambda session: fire.fire_due(session, catalog, catalog.library.calendar, now), of="campaigns")
+            fired += brought_about
+            if all(fired_campaign.is_complete for fired_campaign in brought_about):
+                break
     except Busy as busy:
         log.warning("campaigns not looked at", reason=str(busy))
     except Exception:
         log.exception("campaigns failed")
-    return []
+    return fired
 
 
 async def run_reminders(database: Database, catalog: Catalog, now: datetime) -> int:

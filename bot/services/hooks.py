@@ -20,7 +20,7 @@ def install() -> None:
     finish.ON_CANCELLED[:] = [exam_certificates.revoke_cancelled]
     correction_subject.SUBJECTS.update({"exam": exam_and_contest_subjects.ExamSubject, "contest": exam_and_contest_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.next_exam_goal]
-    quiz.ANSWER_GATES.update({duel.KIND: duel.check_in_time, play.KIND: play.check_in_time})
+    quiz.ANSWER_GATES.update({duel.KIND: duel.late_answers, play.KIND: play.late_answers})
     current_task.WAITING_SOURCES[:] = [duel.waiting_task]
     current_task.SITTING_NAMERS.update(
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +51,15 @@ _VOID = Statement("UPDATE occurrence SET state = 'void', note = :note WHERE id =
 _PART = Statement("SELECT COALESCE(MAX(part), 0) FROM occurrence WHERE campaign_id = :id AND state <> 'missed'")
 _QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
     SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
-           :made, :made, '', '', s.reason FROM ({selection}) s ORDER BY s.id"""
+           :made, :made, '', '', s.reason FROM ({selection}) s WHERE s.id > :after ORDER BY s.id LIMIT :piece"""
+_COUNT_SELECTED = "SELECT COALESCE(SUM(CASE WHEN s.reason = '' THEN 1 ELSE 0 END), 0), COUNT(*) FROM ({selection}) s"
+_QUEUED_TO = Statement("SELECT COUNT(*), MAX(person_id) FROM delivery WHERE occurrence_id = :id AND person_id > :after")
+_COUNTS = Statement("SELECT invited, excluded FROM occurrence WHERE id = :id")
+_PROGRESS = Statement("UPDATE occurrence SET queued_after = :after WHERE id = :id")
+_UNFINISHED = Statement(
+    """SELECT o.id, o.campaign_id, o.queued_after, o.fired_at, o.note FROM occurrence o JOIN campaign c ON c.id = o.campaign_id
+       WHERE o.queued_after IS NOT NULL AND c.state <> 'paused' ORDER BY o.id"""
+)
 _INVITED = Statement("SELECT SUM(CASE WHEN state = 'queued' THEN 1 ELSE 0 END), COUNT(*) FROM delivery WHERE occurrence_id = :id")
 _SKIP = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE campaign_id = :id AND state = 'queued'")
 _SKIP_ONE = Statement("UPDATE delivery SET state = 'skipped', error = :why WHERE occurrence_id = :id AND state = 'queued'")
@@ -188,14 +197,55 @@ def add_occurrence(
     return None if row is None else int(row[0])
 
 
-def queue_deliveries(session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "") -> tuple[int, int]:
-    """Queue the occurrence for its audience of today: (queued, left out with the reason in `error`). One statement for everybody."""
+PIECE = 2_000
+"""Deliveries that are queued in one transaction: about 30 ms, after which answers are written."""
+
+
+def queue_deliveries(
+    session: Session, campaign_id: int, occurrence_id: int, audience: Audience, now: datetime, note: str = "", *, after: int = 0
+) -> tuple[int, int, bool]:
+    """Queue the next piece of an occurrence for its audience of the day: (queued, left out with the reason in `error`, whether all is queued).
+
+    `after` is the last person who has a delivery already. The counts are those of everybody.
+    """
     selection, values = audience_rows.selection_statement(session, audience, day_of(now), now)
-    Statement(_QUEUE.format(selection=selection)).run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now))
-    queued, total = _INVITED.one(session, id=occurrence_id)
-    invited, excluded = int(queued or 0), int(total) - int(queued or 0)
+    queue = Statement(_QUEUE.format(selection=selection))
+    queue.run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now), after=after, piece=PIECE)
+    added, last_person = _QUEUED_TO.one(session, id=occurrence_id, after=after)
+    is_complete = added < PIECE
+    if is_complete:
+        invited, total = _INVITED.one(session, id=occurrence_id)
+        _PROGRESS.run(session, id=occurrence_id, after=None)
+    else:
+        _PROGRESS.run(session, id=occurrence_id, after=last_person)
+        if after:
+            # Everybody was counted with the first piece: counting takes longer than queueing one.
+            return (*_COUNTS.one(session, id=occurrence_id), is_complete)
+        invited, total = Statement(_COUNT_SELECTED.format(selection=selection)).one(session, **values)
+    invited, excluded = int(invited or 0), int(total) - int(invited or 0)
     _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
-    return invited, excluded
+    return invited, excluded, is_complete
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedOccurrence:
+    """An occurrence whose deliveries are queued up to the person `queued_after`."""
+
+    id: int
+    campaign_id: int
+    queued_after: int
+    fired_at: datetime
+    note: str
+
+
+def unfinished_occurrences(session: Session) -> list[UnfinishedOccurrence]:
+    """What is still to be queued, oldest first, of campaigns that are not paused."""
+    return [UnfinishedOccurrence(row[0], row[1], row[2], moment(row[3]), row[4]) for row in _UNFINISHED.all(session)]
+
+
+def finish_queueing(session: Session, occurrence_id: int) -> None:
+    """Nobody else gets a delivery of this occurrence."""
+    _PROGRESS.run(session, id=occurrence_id, after=None)
 
 
 class DueOccurrence:

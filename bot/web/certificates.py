@@ -18,7 +18,8 @@ from bot.domain.message import Refusal
 from bot.domain.times import chinese_date, clock_of, day_of
 from bot.services.certificate import certificates
 from bot.services.certificate.certificates import PublicCertificate
-from bot.services.certificate.pdf import FORMS, CertificatePrinter, Form
+from bot.services.certificate.pdf import FORMS, CertificatePrinter
+from bot.services.certificate.typesetter import Form
 from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
@@ -75,6 +76,7 @@ class CertificatePages:
     async def _until_drawn(self, app: web.Application) -> AsyncIterator[None]:
         yield
         self._drawing.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._printer.close)
 
     async def _form(self, request: web.Request) -> web.Response:
         """The empty form; with a number typed into it, the way to its page."""

@@ -39,9 +39,16 @@ _STATUS_TEXTS = {
     503: "系统繁忙，请稍后再试",
 }
 
+MACHINES = "/channels/"
+"""Below this path no browser is answered, but platforms: they get no header that guides one."""
 _REQUESTS = itertools.count(1)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def next_request() -> int:
+    """The number of a request, for the log."""
+    return next(_REQUESTS)
 
 
 @web.middleware
@@ -50,7 +57,7 @@ async def protect(request: web.Request, handler: Handler) -> web.StreamResponse:
     timer = None
     if request.can_read_body and not request.content.is_eof():
         timer = asyncio.get_running_loop().call_later(WHOLE_REQUEST_SECONDS, _drop_slow_body, request)
-    token = logs.REQUEST.set(next(_REQUESTS))
+    token = logs.REQUEST.set(next_request())
     try:
         return await _answer_errors(request, handler)
     finally:
@@ -96,8 +103,10 @@ def _drop_slow_body(request: web.Request) -> None:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that every response carries, and remove the one that names the server software."""
+    """Add the headers that every page carries, and remove the one that names the server software."""
     response.headers.pop("Server", None)
+    if request.path.startswith(MACHINES):
+        return
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")

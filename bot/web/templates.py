@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bot.domain.times import SHANGHAI, chinese_date
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HERE = Path(__file__).parent / "pages"
 EMBLEM = HERE.parent / "chat" / "icon.svg"
@@ -30,12 +33,20 @@ class Templates:
         self._files["emblem.svg"] = EMBLEM.read_bytes()
         # One digest for all files: modules that import each other by relative names stay of the same release.
         self._digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + body for name, body in self._files.items())).hexdigest()[:16]
-        self._environment = Environment(
-            loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        self._templates = templates
+
+    @cached_property
+    def _environment(self) -> Environment:
+        """Made when the first page is shown: the chat alone needs no jinja."""
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+        environment = Environment(
+            loader=FileSystemLoader(self._templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._environment.globals["static"] = self.static
-        self._environment.filters["moment"] = _format_moment
-        self._environment.filters["day"] = chinese_date
+        environment.globals["static"] = self.static
+        environment.filters["moment"] = _format_moment
+        environment.filters["day"] = chinese_date
+        return environment
 
     def attach(self, app: web.Application) -> None:
         app.router.add_get("/static/{digest}/{name}", self._file)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [answers|push|occurrences|memory|exam|live] [--quick] [--rounds N] [--kill]`: what was measured, against the budget."""
+"""`python -m tests.bench [PART …]`: what was measured, beside the budget (bot/docs/performance.md). Without a part: the whole table of answers."""
 
 from __future__ import annotations
 
@@ -7,82 +7,128 @@ import os
 import platform
 import sqlite3
 import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from tests.bench.answers import Row, measured
-
-
-def table(rows: list[Row]) -> str:
-    head = ("what", "measured", "spread", "first release", "goal", "reached")
-    lines = [(row.what, row.measured, row.spread, row.least, row.goal, _word(row)) for row in rows]
-    widths = [max(len(line[at]) for line in (head, *lines)) for at in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in (head, *lines))
-
-
-def _word(row: Row) -> str:
-    return "goal" if row.at_goal else "yes" if row.reached else "no"
+from tests.bench.answers import Bench, postgres_server
+from tests.bench.server import LAST, pin
+from tests.bench.service import start_rows
+from tests.bench.table import Row, table
 
 
-def _push(quick: bool, kill: bool) -> int:
+class Parts:
+    """The parts of the table; `bench` is over SQLite files."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.of_table: dict[str, Callable[[], Iterable[Row]]] = {
+            "answers": bench.against_all,
+            "floor": lambda: [bench.storage_floor()],
+            "cores": lambda: [bench.all_cores()],
+            "burst": lambda: [bench.burst(slow=False), bench.burst(slow=True)],
+            "postgres": self.postgres,
+            "start": lambda: start_rows(bench.fresh("product"), bench.rounds),
+        }
+
+    def postgres(self) -> Iterable[Row]:
+        bench = self.bench
+        with postgres_server() as url:
+            there = Bench(bench.place, rounds=bench.rounds, seconds=bench.seconds, askers=bench.askers, crowd=bench.askers, where=url)
+            return [*there.on_postgres(), there.replicas()]
+
+
+def _push(quick: bool, kill: bool) -> bool:
     from tests.bench import push
 
     if not kill:
-        found = push.push(800 if quick else 5_000)
-        print(found)
-        return 0 if quick or found.good else 1
-    came = push.kill(400 if quick else 5_000)
-    print(came)
-    return 0 if (came.missed, came.twice) == (0, 0) and came.states.get("unknown", 0) <= came.in_flight else 1
+        pushed = push.push(800 if quick else 5_000)
+        print(pushed)
+        return quick or pushed.good
+    outcome = push.kill(400 if quick else 5_000)
+    print(outcome)
+    return (outcome.missed, outcome.twice) == (0, 0) and outcome.states.get("unknown", 0) <= outcome.in_flight
 
 
-def _occurrences(quick: bool) -> int:
+def _occurrences(quick: bool) -> bool:
     from tests.bench import push
 
-    found = push.occurrences(*((100, 5) if quick else (1_000, 40)))
-    print(found)
-    return 0 if (found.fired, found.twice, found.missed, found.sent_twice) == (found.due, 0, 0, 0) else 1
+    outcome = push.occurrences(*((100, 5) if quick else (1_000, 40)))
+    print(outcome)
+    return (outcome.fired, outcome.twice, outcome.missed, outcome.sent_twice) == (outcome.due, 0, 0, 0)
 
 
-def _memory(quick: bool) -> int:
+def _memory(quick: bool) -> bool:
     from tests.bench import memory
 
-    said, good = memory.report(4 if quick else 40)
-    print(said)
-    return 0 if quick or good else 1
+    words, good = memory.report(4 if quick else 40)
+    print(words)
+    return quick or good
 
 
-def _exam(quick: bool) -> int:
+def _exam(quick: bool) -> bool:
     from tests.bench import exam
 
-    return 0 if exam.report(quick=quick) or quick else 1
+    return exam.report(quick=quick) or quick
 
 
-def _live(quick: bool) -> int:
+def _live(quick: bool) -> bool:
     from tests.bench.live import report
 
-    return 0 if report(quick=quick) else 1
+    return report(quick=quick)
+
+
+def _office(quick: bool) -> bool:
+    from tests.bench import office
+
+    return office.report(quick=quick)
+
+
+ALONE: dict[str, Callable[[bool], bool]] = {
+    "exam": _exam,
+    "live": _live,
+    "memory": _memory,
+    "occurrences": _occurrences,
+    "office": _office,
+    "push": lambda quick: _push(quick, kill=False),
+    "push-kill": lambda quick: _push(quick, kill=True),
+}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("answers", "push", "occurrences", "memory", "exam", "live"), default="answers")
-    parser.add_argument("--kill", action="store_true", help="push: kill -9 in the middle of it")
-    parser.add_argument("--quick", action="store_true", help="100 askers, 500 people, one round: does it run")
-    parser.add_argument("--rounds", type=int, help="paired rounds (3)")
-    given = parser.parse_args()
-    if given.what == "push":
-        return _push(given.quick, given.kill)
-    if given.what == "occurrences":
-        return _occurrences(given.quick)
-    if given.what == "memory":
-        return _memory(given.quick)
-    if given.what == "exam":
-        return _exam(given.quick)
-    if given.what == "live":
-        return _live(given.quick)
-    rows = measured(quick=given.quick, rounds=given.rounds)
-    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores{', quick form' if given.quick else ''}")
-    print(table(rows))
-    return 0 if given.quick or all(row.reached for row in rows) else 1
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+        names = [*Parts(Bench(Path(place), rounds=1, seconds=1.0)).of_table]
+        parser.add_argument("parts", nargs="*", metavar="PART", help=f"of the table: {', '.join(names)}; by itself: {', '.join(ALONE)}")
+        parser.add_argument("--quick", action="store_true", help="100 askers, 500 people, one round: does it run")
+        parser.add_argument("--rounds", type=int, help="paired rounds (3)")
+        parser.add_argument("--seconds", type=float, help="seconds of each run (3)")
+        parser.add_argument("--analyze", action="store_true", help="give the database statistics, which the product itself never makes")
+        given = parser.parse_args()
+        if unknown := set(given.parts) - {*names, *ALONE}:
+            parser.error(f"unknown: {', '.join(sorted(unknown))}")
+        good = True
+        if parts := [name for name in names if name in given.parts or not given.parts]:
+            many = (100, 500) if given.quick else (1_000, 5_000)
+            rounds, seconds = given.rounds or (1 if given.quick else 3), given.seconds or (1.0 if given.quick else 3.0)
+            bench = Bench(Path(place), rounds=rounds, seconds=seconds, askers=many[0], crowd=many[1], analyze=given.analyze)
+            pin(LAST)
+            made = Parts(bench).of_table
+            rows: list[Row] = []
+            said = [f"{rounds} rounds of {seconds:g} s", *(["with statistics"] if given.analyze else []), *(["quick form"] if given.quick else [])]
+            try:
+                for name in parts:
+                    rows += made[name]()
+            finally:
+                # What was measured before a part failed took minutes, too.
+                print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores, {', '.join(said)}")
+                print(f"load of the machine at the end {os.getloadavg()[0]:.1f}")
+                print(table(rows))
+            good = given.quick or all(row.good for row in rows)
+        for name in given.parts:
+            if name in ALONE:
+                good &= ALONE[name](given.quick)
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -1,24 +1,36 @@
-"""The load: sealed WeCom messages made beforehand, and a client so lean that the server is what is measured."""
+"""The load: sealed WeCom messages made beforehand, a client so lean that the server is what is measured, and the platform that late replies go to."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlencode
 
-from bot.channels.signature import EnvelopeCodec, EnvelopeStamp, sealed_part
+from tests.support.platforms.envelopes import Sealer
 
 CORP, AGENT, TOKEN = "ww1234567890abcdef", "1000002", "bench-token-8361"
 AES_KEY = "canaryKeyOfThePlatformStandIn0123456789abcd"
 SECRET = "bench-corpsecret-5512"
 PATH = "/channels/wecom"
 LONGEST = 60.0
+RECORDED, BUSY = "已记录", "系统繁忙"
 
 
-def codec() -> EnvelopeCodec:
-    return EnvelopeCodec(TOKEN, AES_KEY, CORP)
+# ── What the platform posts ──
+
+
+def sealer() -> Sealer:
+    """Seals and opens as the platform does, without a line of the product's codec."""
+    return Sealer(CORP, AGENT, TOKEN, AES_KEY)
 
 
 def user_of(number: int) -> str:
@@ -29,9 +41,9 @@ def message_id(person: int, n: int) -> str:
     return str(10_000_000 + person * 100 + n)
 
 
-def request(sealer: EnvelopeCodec, person: int, n: int, words: str, path: str = PATH) -> bytes:
+def request(platform: Sealer, person: int, n: int, words: str) -> bytes:
     """One callback as the platform posts it."""
-    return posted(sealer, text(user_of(person), words, message_id(person, n)), f"{person:05d}{n:05d}", path)
+    return posted(platform, text(user_of(person), words, message_id(person, n)), f"{person:05d}{n:05d}")
 
 
 def text(user: str, words: str, ident: str) -> str:
@@ -39,60 +51,68 @@ def text(user: str, words: str, ident: str) -> str:
     return _inner(user, f"<MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{words}]]></Content><MsgId>{ident}</MsgId>", int(time.time()))
 
 
-def tap(user: str, card: str, key: str, made: int) -> str:
-    """A tap on a card's button; `made` in Unix seconds is the same in every copy of it."""
+def tap(user: str, card: str, key: str, created: int) -> str:
+    """A tap on a card's button; `created` in Unix seconds is the same in every copy of it."""
     return _inner(
         user,
         "<MsgType><![CDATA[event]]></MsgType><Event><![CDATA[template_card_event]]></Event>"
         f"<EventKey><![CDATA[{key}]]></EventKey><TaskId><![CDATA[{card}]]></TaskId><CardType><![CDATA[button_interaction]]></CardType>"
         "<ResponseCode><![CDATA[code]]></ResponseCode><SelectedItems></SelectedItems>",
-        made,
+        created,
     )
 
 
-def _inner(user: str, rest: str, made: int) -> str:
+def _inner(user: str, rest: str, created: int) -> str:
     return (
         f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><FromUserName><![CDATA[{user}]]></FromUserName>"
-        f"<CreateTime>{made}</CreateTime>{rest}<AgentID>{AGENT}</AgentID></xml>"
+        f"<CreateTime>{created}</CreateTime>{rest}<AgentID>{AGENT}</AgentID></xml>"
     )
 
 
-def posted(sealer: EnvelopeCodec, inner: str, nonce: str, path: str = PATH) -> bytes:
-    """A message sealed and signed now, with the head of its request: every copy is sealed anew."""
-    now = str(int(time.time()))
-    sealed = sealer.seal(inner)
-    body = (
-        f"<xml><ToUserName><![CDATA[{CORP}]]></ToUserName><Encrypt><![CDATA[{sealed.decode()}]]></Encrypt>"
-        f"<AgentID><![CDATA[{AGENT}]]></AgentID></xml>"
-    ).encode()
-    query = urlencode({"msg_signature": sealer.sign(now.encode(), nonce.encode(), sealed), "timestamp": now, "nonce": nonce})
-    return b"POST %b?%b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%b" % (
-        path.encode(),
-        query.encode(),
-        len(body),
-        body,
-    )
+def posted(platform: Sealer, inner: str, nonce: str, *, official_account: bool = False) -> bytes:
+    """A message sealed and signed now, with the head of its request: every copy is sealed anew. `official_account` signs the query once more,
+    as WeChat does for official accounts."""
+    query, envelope = platform.seal(inner, time.time(), nonce)
+    if official_account:
+        signature = hashlib.sha1("".join(sorted((TOKEN, query["timestamp"], nonce))).encode()).hexdigest()
+        query = {"signature": signature, "encrypt_type": "aes", **query}
+    body = envelope.encode()
+    head = f"POST {PATH}?{urlencode(query)} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
-def opened(opener: EnvelopeCodec, answer: bytes) -> str:
-    """The text inside a sealed answer, or the bare body."""
-    body = answer.partition(b"\r\n\r\n")[2]
-    if b"<Encrypt>" not in body:
-        return body.decode()
-    sealed, parts = sealed_part(body)
-    stamp = EnvelopeStamp(parts[b"MsgSignature"].decode(), parts[b"TimeStamp"].decode(), parts[b"Nonce"].decode())
-    return opener.open(stamp, sealed, time.time()).plain.decode()
+def opened(platform: Sealer, answer: bytes) -> str:
+    """The words of an answer once its signature is found right, all fields of one without words, or the bare body."""
+    body = answer.partition(b"\r\n\r\n")[2].decode()
+    if "<Encrypt>" not in body:
+        return body
+    fields = platform.open(body)
+    return str(fields.get("Content", fields))
+
+
+# ── The askers ──
 
 
 class Asker(asyncio.Protocol):
-    """One connection that sends its requests one after the other."""
+    """One connection that sends its requests one after the other: the next at the answer or, with `every`, so many seconds after the one before.
+    `endless` begins again after the last."""
 
-    def __init__(self, requests: Sequence[bytes], done: Callable[[], None], answered: Callable[[], None] | None = None) -> None:
-        self.requests = requests
+    def __init__(
+        self,
+        requests: Sequence[bytes],
+        done: Callable[[], None],
+        answered: Callable[[], None] | None = None,
+        every: float = 0.0,
+        *,
+        endless: bool = False,
+    ) -> None:
         self.answers: list[bytes] = []
         self.seconds: list[float] = []
         self.running = False
-        self._lost = False
+        self._requests = requests
+        self._most = None if endless else len(requests)
+        self._every = every
+        self.lost = False
         self._done = done
         self._answered = answered
         self._buffer = b""
@@ -109,12 +129,12 @@ class Asker(asyncio.Protocol):
         self._next()
 
     def _next(self) -> None:
-        if self._lost or not self.running or len(self.answers) == len(self.requests):
+        if self.lost or not self.running or len(self.answers) == self._most:
             self.running = False
             self._done()
             return
         self._sent = time.perf_counter()
-        self._transport.write(self.requests[len(self.answers)])
+        self._transport.write(self._requests[len(self.answers) % len(self._requests)])
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
@@ -122,25 +142,29 @@ class Asker(asyncio.Protocol):
             head = self._buffer.find(b"\r\n\r\n")
             if head < 0:
                 return
-            at = self._buffer.index(b"Content-Length: ") + 16
-            self._need = head + 4 + int(self._buffer[at : self._buffer.index(b"\r\n", at)])
+            length = self._buffer[:head].lower().index(b"content-length: ") + 16
+            self._need = head + 4 + int(self._buffer[length:head].partition(b"\r\n")[0])
         if len(self._buffer) >= self._need:
-            self.seconds.append(time.perf_counter() - self._sent)
+            took = time.perf_counter() - self._sent
+            self.seconds.append(took)
             self.answers.append(self._buffer)
             self._buffer, self._need = b"", 0
             if self._answered is not None:
                 self._answered()
-            self._next()
+            if self._every > took and len(self.answers) != self._most:
+                asyncio.get_running_loop().call_later(self._every - took, self._next)
+            else:
+                self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
+        self.lost = True
         if self.running:
             self.running = False
             self._done()
 
     def stop(self) -> None:
         """Let the request in hand be answered, and send no other."""
-        self.requests = self.requests[: len(self.answers) + 1]
+        self._most = min(len(self.answers) + 1, len(self.answers) + 1 if self._most is None else self._most)
 
     def close(self) -> None:
         self._transport.close()
@@ -156,7 +180,7 @@ class Run:
 
     @property
     def count(self) -> int:
-        return sum(len(one) for one in self.answers)
+        return sum(map(len, self.answers))
 
     @property
     def rate(self) -> float:
@@ -172,11 +196,21 @@ class Run:
 
 
 async def ask(
-    port: int, requests: Sequence[Sequence[bytes]], seconds: float | None = None, over: float = 0.0, answered: Callable[[], None] | None = None
+    port: int | Sequence[int],
+    requests: Sequence[Sequence[bytes]],
+    seconds: float | None = None,
+    over: float = 0.0,
+    answered: Callable[[], None] | None = None,
+    *,
+    every: float = 0.0,
+    endless: bool = False,
+    measured: AbstractContextManager[object] | None = None,
 ) -> Run:
     """Every asker on its own open connection; all begin at once, or one after the other over `over` seconds, and stop after `seconds` or when each
-    has sent everything. `answered` is called at every answer."""
+    has sent everything. Of several ports the askers take turns. `answered` is called at every answer; `measured` is entered when all connections
+    stand, and left with the last answer."""
     loop = asyncio.get_running_loop()
+    ports = [port] if isinstance(port, int) else list(port)
     left = len(requests)
     all_done = asyncio.Event()
 
@@ -186,28 +220,107 @@ async def ask(
         if not left:
             all_done.set()
 
+    async def connect(n: int) -> Asker:
+        _, asker = await loop.create_connection(
+            lambda: Asker(requests[n], done, answered, every, endless=endless), "127.0.0.1", ports[n % len(ports)]
+        )
+        return asker
+
     askers: list[Asker] = []
-    for at in range(0, len(requests), 200):
-        part = (loop.create_connection(lambda mine=mine: Asker(mine, done, answered), "127.0.0.1", port) for mine in requests[at : at + 200])  # type: ignore[misc]
-        askers += [asker for _, asker in await asyncio.gather(*part)]
+    for start in range(0, len(requests), 200):
+        askers += await asyncio.gather(*map(connect, range(start, min(start + 200, len(requests)))))
     await asyncio.sleep(0.2)
-    began = time.perf_counter()
+    # Where thousands connect slowly the service lets go of the first, which have said nothing yet.
     for n, asker in enumerate(askers):
-        if over:
-            loop.call_later(over * n / len(askers), asker.begin)
-        else:
-            asker.begin()
-    if not askers:
-        all_done.set()
-    try:
-        async with asyncio.timeout(LONGEST if seconds is None else seconds):
-            await all_done.wait()
-    except TimeoutError:
-        for asker in askers:
-            asker.stop()
-        async with asyncio.timeout(LONGEST):
-            await all_done.wait()
-    wall = time.perf_counter() - began
+        if asker.lost:
+            askers[n] = await connect(n)
+    with measured or nullcontext():
+        began = time.perf_counter()
+        for n, asker in enumerate(askers):
+            if over:
+                loop.call_later(over * n / len(askers), asker.begin)
+            else:
+                asker.begin()
+        if not askers:
+            all_done.set()
+        try:
+            async with asyncio.timeout(LONGEST if seconds is None else seconds):
+                await all_done.wait()
+        except TimeoutError:
+            for asker in askers:
+                asker.stop()
+            async with asyncio.timeout(LONGEST):
+                await all_done.wait()
+        wall = time.perf_counter() - began
     for asker in askers:
         asker.close()
-    return Run([asker.answers for asker in askers], [one for asker in askers for one in asker.seconds], wall)
+    return Run([asker.answers for asker in askers], [took for asker in askers for took in asker.seconds], wall)
+
+
+# ── Where late replies go ──
+
+
+class Outbox:
+    """What the service sent by itself: the words to each user, in order."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.words: dict[str, list[str]] = {}
+        self.calls = 0
+
+    def await_words(self, late: Counter[str], seconds: float) -> None:
+        """Wait until every user was sent as many messages as they are owed, or nothing more has come for so long."""
+        calls, last = -1, 0.0
+        while any(len(self.words.get(user, ())) < count for user, count in late.items()):
+            if self.calls != calls:
+                calls, last = self.calls, time.monotonic() + seconds
+            elif time.monotonic() > last:
+                return
+            time.sleep(0.05)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A service that is stopped leaves its connections; nothing is wrong with that."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+@contextmanager
+def outbox() -> Iterator[Outbox]:
+    """WeCom's side of the service's own calls, in threads of their own; it costs nothing as long as nobody is late."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer({"errcode": 0, "errmsg": "ok", "access_token": "t", "expires_in": 7200})
+
+        def do_POST(self) -> None:
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            sent.calls += 1
+            for user in str(message.get("touser", "")).split("|"):
+                sent.words.setdefault(user, []).append(message.get("text", {}).get("content", ""))
+            self._answer({"errcode": 0, "errmsg": "ok", "msgid": f"m{sent.calls}", "invaliduser": ""})
+
+        def _answer(self, content: dict[str, object]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = _Server(("127.0.0.1", 0), Handler)
+    sent = Outbox(f"http://127.0.0.1:{server.server_address[1]}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield sent
+    finally:
+        server.shutdown()
+        server.server_close()

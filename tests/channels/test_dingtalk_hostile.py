@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.dingtalk import cards, websocket
+from bot.channels.dingtalk import cards, stream
 from bot.channels.dingtalk import reply as dingtalk_reply
 from bot.channels.dingtalk.incoming import MalformedMessage, UnknownSender, card_tap, parse_object, robot_message
 from bot.domain.message import Option, QuestionCard, Reply
@@ -59,10 +59,10 @@ def test_a_tap_with_any_fields_is_read_or_refused(over: dict[str, Any], content:
 @given(st.text(st.characters()) | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")) | anything.map(json.dumps))
 def test_a_frame_of_any_text_is_read_or_refused(raw: str) -> None:
     try:
-        frame = websocket.parse_frame(raw)
+        frame = stream.parse_frame(raw)
     except MalformedMessage:
         return
-    json.loads(websocket.acknowledgement(frame.message_id, 200, frame.data))
+    json.loads(stream.acknowledgement(frame.message_id, 200, frame.data))
 
 
 @given(st.binary(max_size=200))

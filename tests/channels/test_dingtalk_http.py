@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.channels.dingtalk import cards
-from bot.channels.dingtalk.signature import card_sign, robot_sign
+from bot.channels.dingtalk.incoming import card_sign, robot_sign
 from bot.domain.message import Incoming, Option, Reply
 from tests.support.platforms.dingtalk import SECRET, Json, tap
 from tests.support.platforms.dingtalk_bot import NOW, QUESTION, LoopbackBot, loopback_bot
@@ -97,7 +97,7 @@ async def test_copies_in_time_get_the_same_text() -> None:
 
 
 async def test_a_card_is_created_for_http_and_its_tap_answered_in_the_body() -> None:
-    async with loopback_bot(mode="http", cards=True, callback_url="https://bot.example.gov.cn/channels/dingtalk/card") as loopback:
+    async with loopback_bot(mode="http", cards=True, public_url="https://bot.example.gov.cn") as loopback:
         await loopback.platform.until(lambda: bool(loopback.platform.registered))
         loopback.reply = lambda _: Reply(card=QUESTION)
         await post(loopback, ROBOT, signed(), message(loopback))
@@ -191,7 +191,7 @@ async def test_everything_forged_stale_or_malformed_gets_the_same_refusal_and_le
 async def test_a_refusal_says_nothing_about_itself() -> None:
     async with loopback_bot(mode="http") as loopback, loopback.http.post("/channels/dingtalk", data=b"x") as response:
         assert response.content_type == "text/plain"
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert set(response.headers) == {"Content-Type", "Content-Length", "Date", "Server"}
 
 
 async def test_an_endless_body_is_cut_at_the_cap() -> None:

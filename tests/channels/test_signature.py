@@ -19,8 +19,8 @@ from wechatpy.enterprise.crypto import WeChatCrypto as EnterpriseCrypto
 from wechatpy.replies import TextReply
 from wechatpy.utils import check_signature
 
-from bot.channels.signature import EnvelopeCodec, EnvelopeStamp, cdata, fields, parse, sealed_part
-from bot.channels.xml_messages import COMMON, text_reply
+from bot.channels.signature import EnvelopeCodec, EnvelopeStamp, cdata, sealed_part
+from bot.channels.xml_messages import COMMON, read_message, text_reply
 from tests.support.platforms.envelopes import AES_KEY, TOKEN, tree
 
 NOW = 1_700_000_000
@@ -115,7 +115,7 @@ def test_a_message_reads_as_wechatpy_reads_it(text: str, message_id: int, enterp
         f"<MsgType><![CDATA[text]]></MsgType><Content>{cdata(text)}</Content><MsgId>{message_id}</MsgId><AgentID>7</AgentID></xml>"
     )
     theirs = (parse_wecom if enterprise else parse_wechat)(inner)
-    ours = fields(parse(inner.encode()), COMMON)
+    ours, _ = read_message(inner.encode(), COMMON, "wechatpy.enterprise" if enterprise else "wechatpy")
 
     assert (ours["FromUserName"], ours["MsgType"], ours["Content"].strip()) == (theirs.source, theirs.type, (theirs.content or "").strip())
     assert int(ours["MsgId"]) == theirs.id

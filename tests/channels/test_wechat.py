@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from wechatpy import parse_message
 
+from bot.channels.base import ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.channel import BUSY, WeChatChannel
+from bot.channels.wechat.config import WeChatConfig
 from bot.domain.message import NO_REPLY, Address, Incoming, Option, Reply
 from tests.support.platforms.envelopes import AES_KEY, REFUSED, TOKEN, cdata
 from tests.support.platforms.plain import Time
@@ -264,7 +267,8 @@ async def test_a_refused_push_says_which_kind_of_refusal_it_was(verified: Stage)
             raise PlatformError("window", "45015")
 
     outbound: Any = Refusing()
-    channel = WeChatChannel(app_id=APP, secret=SECRET, token=TOKEN, aes_key=AES_KEY, outbound=outbound, clock=Time(), note=lambda *what: None)
+    config = WeChatConfig.model_validate({"app_id": APP, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY})
+    channel = WeChatChannel(config, ChannelContext(outbound, Time(), ignore_note))
     with pytest.raises(PlatformError) as caught:
         await channel.send(Address("wechat", APP, FOLLOWER), Reply("催学"))
     assert caught.value.kind == "window"

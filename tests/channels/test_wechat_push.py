@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -26,13 +27,12 @@ LESSON = Reply("今天学习民法典总则编第一章的全部内容，约需�
 FIELDS = "thing1:title,thing2:text,time3:time,phrase4:=学法"
 
 
-def notice() -> TemplateNotice | None:
-    return TemplateNotice.parse("tpl-1", FIELDS, PAGE)
+NOTICE: dict[str, Any] = {"template": "tpl-1", "template_fields": FIELDS, "template_url": PAGE}
 
 
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
-    async with wechat_stands(verified=True, template=notice()) as standing:
+    async with wechat_stands(verified=True, **NOTICE) as standing:
         yield standing
 
 
@@ -83,7 +83,7 @@ async def test_who_is_known_to_be_beyond_the_window_costs_no_refused_call() -> N
         asked.append((user, count))
         return user == FOLLOWER
 
-    async with wechat_stands(verified=True, template=notice(), window_open=window_open) as (platform, ear):
+    async with wechat_stands(verified=True, **NOTICE, window_open=window_open) as (platform, ear):
         assert outcomes(await ear.channel.push([parcel(), parcel("oOther")])) == ["sent", "sent"]
         assert sorted(asked) == [(FOLLOWER, 2), ("oOther", 2)]
         assert platform.faults.count(CUSTOM) == 2
@@ -91,7 +91,11 @@ async def test_who_is_known_to_be_beyond_the_window_costs_no_refused_call() -> N
 
 
 async def test_without_a_template_the_subscription_is_used_and_a_spent_consent_is_final() -> None:
-    async with wechat_stands(verified=True, subscription=TemplateNotice.parse("sub-1", "thing1:title", "pages/index")) as (platform, ear):
+    subscription: dict[str, Any] = {"subscription": "sub-1", "subscription_fields": "thing1:title", "subscription_page": "pages/index"}
+    async with wechat_stands(verified=True, **subscription) as (
+        platform,
+        ear,
+    ):
         platform.quiet = {FOLLOWER}
         assert outcomes(await ear.channel.push([parcel()])) == ["sent"]
         assert platform.subscribed[0]["page"] == "pages/index?say=%E5%AD%A6%E4%B9%A0%20mfd-1191"
@@ -103,7 +107,7 @@ async def test_without_a_template_the_subscription_is_used_and_a_spent_consent_i
 async def test_a_channel_says_whether_it_reaches_beyond_the_window(stage: Stage) -> None:
     _, ear = stage
     assert ear.channel.beyond_window
-    async with wechat_stands(verified=True) as (_, plain), wechat_stands(template=notice()) as (_, unverified):
+    async with wechat_stands(verified=True) as (_, plain), wechat_stands(**NOTICE) as (_, unverified):
         assert not plain.channel.beyond_window
         assert not unverified.channel.beyond_window
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from wechatpy.enterprise import parse_message
@@ -33,7 +34,7 @@ async def test_a_sentence_is_heard_and_answered_in_the_same_breath(stage: Stage)
         "MsgType": "text",
         "Content": "听到：答题 宪法",
     }
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert set(answer.headers) == {"Content-Type", "Content-Length", "Date", "Server"}
     assert [one[:2] for one in ear.noted] == [("heard", "wecom"), ("reply_seconds", "wecom")]
 
 
@@ -119,3 +120,29 @@ async def test_nothing_to_say_is_an_acknowledgement(stage: Stage) -> None:
     ear.says(NO_REPLY)
     assert (await platform.say("嗯")).text == "success"
     assert platform.sent == []
+
+
+async def test_wechatpy_reads_events_and_media_and_neither_texts_nor_taps(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, ear = stage
+    read: list[bytes] = []
+
+    def parse(plain: bytes) -> Any:
+        read.append(plain)
+        return parse_message(plain)
+
+    monkeypatch.setattr("wechatpy.enterprise.parse_message", parse)
+    card = {"task_id": "q1@x", "card_type": "button_interaction"}
+    for flat in (platform.text("]]> & <![CDATA[ \r\n "), platform.tap(card, "q1|A")):
+        await platform.push(flat)
+    assert read == []
+    for other in (
+        platform.event("subscribe"),
+        platform.event("click", "每日"),
+        platform.message("image", cdata(MediaId="m") + "<MsgId>77</MsgId>"),
+        platform.tap(card | {"card_type": "vote_interaction"}, "q1|", ticked=("A", "C")),
+        platform.text("A").replace("<![CDATA[A]]>", "&#65;"),
+    ):
+        await platform.push(other)
+    assert len(read) == 5
+    assert [one.kind for one in ear.heard] == ["text", "tap", "follow", "tap", "other", "tap", "text"]
+    assert [one.text for one in ear.heard] == ["]]> & <![CDATA[ \n ", "A", "", "每日", "", "AC", "A"]

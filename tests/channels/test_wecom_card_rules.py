@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.channels.button_keys import decode_key, encode_key
+from bot.channels.render import decode_key, encode_key
 from bot.channels.wecom.cards import card_of, label_without_letter, verdict_update
 from bot.domain.message import Option, QuestionCard, Reply
 from tests.support.platforms.envelopes import tree

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from bot.channels.base import ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wecom.channel import WeComChannel
+from bot.channels.wecom.config import WeComConfig
 from bot.domain.message import Address, Incoming, QuestionCard, Reply
 from tests.support.platforms.envelopes import AES_KEY, TOKEN
 from tests.support.platforms.plain import Time
@@ -135,7 +138,7 @@ class Sent:
 
 def channel(outbound: Any, **over: Any) -> WeComChannel:
     known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    return WeComChannel(**{**known, "outbound": outbound, "clock": Time(), "note": lambda *what: None, **over})
+    return WeComChannel(WeComConfig(**{**known, **over}), ChannelContext(outbound, Time(), ignore_note))
 
 
 async def test_a_push_whose_question_fits_is_one_card_and_no_words() -> None:

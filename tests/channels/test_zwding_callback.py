@@ -47,7 +47,7 @@ async def test_odd_bodies_are_refused_alike(stage: Stage, body: str) -> None:
 
 
 async def test_without_a_callback_secret_everything_that_knocks_is_refused() -> None:
-    async with standing(callback_secret="") as made:
+    async with standing(callback_secret=None) as made:
         assert await made.knock(robot_body("A"), robot_headers(made.now, "")) == (400, "bad request")
 
 

@@ -15,7 +15,7 @@ from tests.support.kills import push_and_kill, tick_and_kill
 
 
 async def test_a_delivery_worker_killed_in_the_middle_of_a_push_leaves_in_doubt_what_was_in_a_call_and_nothing_else(engine: Engine) -> None:
-    """The full form is 5,000 people: `python -m tests.bench push --kill`."""
+    """The full form is 5,000 people: `python -m tests.bench push-kill`."""
     found = await push_and_kill(engine, 400, 150)
     assert (found.missed, found.twice, found.unreached_but_sent) == (0, 0, 0), found
     assert set(found.states) <= {"sent", "unknown"}, found

@@ -135,6 +135,51 @@ def test_somebody_who_joins_tomorrow_is_in_tomorrow(bureau: Bureau) -> None:
     assert bureau.tick(NOW + DAY)[0].invited == 5
 
 
+def test_a_large_campaign_is_queued_a_piece_at_a_time_and_goes_on_after_a_kill(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_rows, "PIECE", 3)
+    bureau.database.write_now(lambda session: [enroll(session, f"2{n:03}") for n in range(6)])
+    bureau.plan(now=NOW - HOUR)
+
+    first = bureau.tick(NOW)
+    assert [(fired.invited, fired.is_complete) for fired in first] == [(10, False)], "everybody is counted from the beginning"
+    assert bureau.rows("SELECT COUNT(*) FROM delivery") == [(3,)]
+    # The process is gone; whoever ticks next goes on where the row says, also on another day, and sends nobody a second one.
+    pieces = [bureau.tick(NOW + DAY * 3)[0] for _ in range(3)]
+    assert [piece.is_complete for piece in pieces] == [False, False, True]
+    assert {piece.occurrence_id for piece in pieces} == {first[0].occurrence_id}
+    assert bureau.rows("SELECT COUNT(*), COUNT(DISTINCT person_id) FROM delivery WHERE occurrence_id = (SELECT MIN(id) FROM occurrence)") == [
+        (10, 10)
+    ]
+    assert bureau.rows("SELECT invited, excluded, queued_after FROM occurrence ORDER BY id LIMIT 1") == [(10, 0, None)]
+
+
+def test_what_is_stopped_or_recalled_in_between_reaches_nobody_else(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_rows, "PIECE", 2)
+    stopped, recalled = bureau.plan(now=NOW - HOUR), bureau.plan("每个工作日 09:00", now=NOW - HOUR)
+    assert bureau.tick(NOW)[0].campaign_id == stopped
+    bureau.database.write_now(lambda session: manage.stop(session, CHIEF, stopped, "换一个", NOW))
+    assert bureau.tick(NOW)[0].campaign_id == recalled
+    bureau.database.write_now(lambda session: manage.recall(session, CHIEF, recalled, NOW))
+    bureau.tick(NOW)
+    assert bureau.rows("SELECT campaign_id, COUNT(*) FROM delivery WHERE campaign_id <= 2 GROUP BY campaign_id ORDER BY 1") == [
+        (stopped, 2),
+        (recalled, 2),
+    ]
+    assert bureau.rows("SELECT COUNT(*) FROM occurrence WHERE queued_after IS NOT NULL AND campaign_id <= 2") == [(0,)]
+
+
+def test_paused_in_between_it_waits_and_goes_on_when_it_is_resumed(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaign_rows, "PIECE", 3)
+    campaign = bureau.plan(now=NOW - HOUR)
+    assert not bureau.tick(NOW)[0].is_complete
+    bureau.database.write_now(lambda session: manage.pause(session, CHIEF, campaign, "等一等", NOW))
+    assert bureau.tick(NOW) == []
+    assert bureau.rows("SELECT COUNT(*) FROM delivery") == [(3,)]
+    bureau.database.write_now(lambda session: manage.resume(session, bureau.calendar, CHIEF, campaign, NOW))
+    assert bureau.tick(NOW)[0].is_complete
+    assert bureau.rows("SELECT COUNT(*) FROM delivery") == [(4,)]
+
+
 def test_replicas_that_knock_together_owe_each_person_one_thing(bureau: Bureau) -> None:
     for n in range(6):
         bureau.plan(f"每个工作日 09:0{n}", now=NOW - HOUR)

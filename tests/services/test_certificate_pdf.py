@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace as other
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
+from subprocess import Popen
+from time import sleep
 from typing import Any
 
 import pytest
@@ -14,7 +18,7 @@ import typst
 
 from bot.domain.certificate import CertificateFacts, certificate_number, compose_body
 from bot.domain.message import Refusal
-from bot.services.certificate import pdf
+from bot.services.certificate import pdf, typesetter
 from bot.services.certificate.pdf import CertificatePrinter
 from bot.storage.certificate import IssuedCertificate
 
@@ -26,7 +30,7 @@ FACTS = CertificateFacts("exam", "学员甲", "办公室", "年度学法考试",
 def chinese() -> tuple[str, ...]:
     """The free Chinese typefaces of this machine, as files."""
     there = typst.Fonts(include_system_fonts=True, include_embedded_fonts=False).fonts()
-    return tuple(sorted({one.path for one in there if one.path and one.family in (*pdf.SERIF, *pdf.SANS)}))
+    return tuple(sorted({one.path for one in there if one.path and one.family in (*typesetter.SERIF, *typesetter.SANS)}))
 
 
 needs_chinese = pytest.mark.skipif(not chinese(), reason="no free Chinese typeface on this machine: apt install fonts-noto-cjk")
@@ -56,8 +60,10 @@ def held(state: str = "valid", **facts: Any) -> IssuedCertificate:
 
 
 @pytest.fixture(scope="module")
-def good() -> CertificatePrinter:
-    return CertificatePrinter()
+def good() -> Iterator[CertificatePrinter]:
+    printer = CertificatePrinter()
+    yield printer
+    printer.close()
 
 
 @needs_chinese
@@ -118,7 +124,7 @@ def test_what_is_kept_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_chinese
 def test_the_configured_typeface_is_used_although_the_system_has_others() -> None:
-    faces = pdf.load_typefaces(chinese()[0])
+    faces = typesetter.load_typefaces(chinese()[0])
     assert next(one.path for one in faces.loaded.fonts() if one.family == faces.text[0]) == str(Path(chinese()[0]).resolve())
     assert CertificatePrinter(chinese()[0], system=False).draw(held(), "pdf", PAGES).startswith(b"%PDF-")
 
@@ -145,3 +151,52 @@ def test_where_typst_cannot_be_installed_the_rest_goes_on(monkeypatch: pytest.Mo
 def test_what_no_longer_holds_is_not_drawn(good: CertificatePrinter, state: str) -> None:
     with pytest.raises(Refusal, match="已失效"):
         good.draw(held(state), "pdf", PAGES)
+
+
+# ── The process that draws ──
+
+
+def child(printer: CertificatePrinter) -> Popen[bytes]:
+    found = printer._typesetter._child
+    assert found is not None
+    return found
+
+
+@needs_chinese
+def test_pages_are_drawn_by_one_process_which_the_service_does_not_become(good: CertificatePrinter) -> None:
+    good.draw(held(name="学员丙"), "pdf", PAGES)
+    first = child(good).pid
+    good.draw(held(name="学员丁"), "pdf", PAGES)
+
+    assert child(good).pid == first != os.getpid()
+
+
+@needs_chinese
+def test_a_process_that_was_killed_costs_one_page_and_no_other(good: CertificatePrinter) -> None:
+    good.draw(held(name="学员戊"), "pdf", PAGES)
+    child(good).kill()
+    child(good).wait(10)
+
+    with pytest.raises(Refusal, match="意外退出"):
+        good.draw(held(name="学员己"), "pdf", PAGES)
+    assert good.draw(held(name="学员己"), "pdf", PAGES).startswith(b"%PDF-")
+
+
+@needs_chinese
+def test_a_process_without_pages_ends_and_the_next_page_starts_another(good: CertificatePrinter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typesetter, "IDLE_SECONDS", 0.01)
+    good.draw(held(name="学员庚"), "pdf", PAGES)
+    for _ in range(1000):
+        if good._typesetter._child is None:
+            break
+        sleep(0.01)
+
+    assert good._typesetter._child is None
+    assert good.draw(held(name="学员辛"), "pdf", PAGES).startswith(b"%PDF-")
+
+
+@needs_chinese
+def test_a_page_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typesetter, "TIMEOUT_SECONDS", 0.0)
+    with pytest.raises(Refusal, match="意外退出"):
+        CertificatePrinter().draw(held(), "pdf", PAGES)

@@ -18,8 +18,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from bot.channels.base import Token, ignore_note
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.wecom.channel import WeComChannel
+from bot.channels.wecom.config import WeComConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.jobs import schedule
 from bot.jobs.delivery_worker import DeliveryWorker
@@ -50,10 +52,18 @@ async def push(url: str, platform: str, lease: float) -> None:
 
     outbound = Outbound(tokens=SealedTokens(database, lambda _: SECRET, Token, now), clock=now, note=ignore_note, holder=holder(), total=8.0)
     async with outbound:
-        channel = WeComChannel(
-            corp_id="ww1234567890abcdef", agent_id="1000002", secret=SECRET, token="canary-token", aes_key=AES_KEY, outbound=outbound,
-            clock=now, note=ignore_note, api_base=platform, cards=False,
-        )  # fmt: skip
+        config = WeComConfig.model_validate(
+            {
+                "corp_id": "ww1234567890abcdef",
+                "agent_id": "1000002",
+                "secret": SECRET,
+                "token": "canary-token",
+                "aes_key": AES_KEY,
+                "api_base": platform,
+                "cards": False,
+            }
+        )
+        channel = WeComChannel(config, ChannelContext(outbound, now, ignore_note))
         # One call for each person: what a campaign with a personal text is.
         worker = DeliveryWorker(
             database, stock, [channel], clock=now, holder=holder(), note=ignore_note, sizes={"wecom": 1}, lease=lease, reserved=lease

@@ -8,16 +8,20 @@ import json
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 
 from bot.app import build, run
 from bot.domain.message import Refusal
 from bot.settings import Settings
+from tests.conftest import ROOT
 from tests.support.service import Service, bot, environment, running_service, served, settings, window
 
 DEMO = ("1009", "1053", "1006", "1010", "1022")
@@ -114,6 +118,45 @@ async def test_a_started_service_is_ready_within_two_hundred_mebibytes(demo: Pat
         assert await service.end() == 0
     memory = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
     assert memory < 200 * 1024
+
+
+RARELY_NEEDED = (
+    "segno", "xlsxwriter", "jinja2", "typst", "jieba", "markdown_it", "wechatpy", "requests",
+    *(f"bot.channels.{name}.channel" for name in ("wecom", "wechat", "dingtalk", "zwding")),
+)  # fmt: skip
+
+
+def test_what_few_need_is_not_loaded_for_all() -> None:
+    loaded = "import sys; import bot.app.run; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    assert "bot.app.run" in modules
+    assert set(RARELY_NEEDED) & set(modules) == set()
+
+
+async def test_a_callback_and_a_page_on_one_connection_are_served_and_stopped_in_order(sqlite_engine: Engine) -> None:
+    """The whole service: what is numbered, counted and refused on the way past aiohttp is what it is on the way through it."""
+    wecom = {"corp_id": "ww1", "agent_id": "1000002", "secret": "x" * 12, "token": "y" * 12, "aes_key": "a" * 43}
+    whole = b"POST /channels/wecom?msg_signature=%b&timestamp=1&nonce=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n<xml>" % (b"0" * 40)
+    with capture_logs() as entries:
+        async with running_service(sqlite_engine, wecom=wecom) as service:
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            answers = []
+            for part in ((whole,), (whole[:50], whole[50:]), (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",)):
+                for piece in part:
+                    writer.write(piece)
+                    await asyncio.sleep(0.05)
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                length = int(head.lower().partition("content-length: ")[2].split()[0])
+                answers.append((head.splitlines()[0], "content-security-policy" in head.lower(), (await reader.readexactly(length)).decode()))
+            async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as response:
+                page = await response.text()
+            idle = reader
+        assert await idle.read() == b""
+        writer.close()
+    assert answers == [("HTTP/1.1 400 Bad Request", False, "bad request")] * 2 + [("HTTP/1.1 200 OK", True, '{"status": "ok"}')]
+    assert 'bot_callbacks_refused_total{channel="wecom"} 2.0' in page
+    assert [entry["reason"] for entry in entries if entry["event"] == "callback refused"] == ["outer", "outer"]
+    assert [entry["loop"] for entry in entries if entry["event"] == "serving"] == ["asyncio"]
 
 
 # ── What stops a start ──

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.truncate import truncate_bytes
+from bot.channels.render import truncate_bytes
 from bot.domain.message import Option, QuestionCard, Reply
 
 VALUE_BYTES = 1000

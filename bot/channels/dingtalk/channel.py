@@ -5,27 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from aiohttp import web
-from yarl import URL
 
-from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.callback import HEADERS, read_body, refusal_response
-from bot.channels.dingtalk import signature, websocket
+from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, add_route, json_response
+from bot.channels.config import ChannelContext, reveal
+from bot.channels.dingtalk import stream
 from bot.channels.dingtalk.answering import AnswerFlow
-from bot.channels.dingtalk.groups import Groups
-from bot.channels.dingtalk.incoming import NAME, MalformedMessage, UnknownSender, card_tap, parse_object, robot_message
-from bot.channels.dingtalk.push import DingTalkPush, GrantCards
+from bot.channels.dingtalk.config import DingTalkConfig
+from bot.channels.dingtalk.incoming import (
+    NAME,
+    CardTap,
+    MalformedMessage,
+    RobotMessage,
+    UnknownSender,
+    card_tap,
+    check_card,
+    check_robot,
+    parse_object,
+    robot_message,
+)
+from bot.channels.dingtalk.push import DingTalkPush, GrantCards, Groups
 from bot.channels.dingtalk.reply import ReplySender
 from bot.channels.dingtalk.stream import Ack, Lease, StreamConnection
-from bot.channels.outbound.apis import dingtalk_api, dingtalk_old_api
-from bot.channels.outbound.client import Outbound
+from bot.channels.outbound.apis import dingtalk_api
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, IncomingHandler, Reply
@@ -37,6 +46,11 @@ CARD_PATH = "/channels/dingtalk/card"
 ACK_SECONDS = 1.0
 """How long the acknowledgement of a message waits for the commit; a slower message is acknowledged first."""
 
+CheckHeaders = Callable[[Mapping[str, str], str, datetime, float], str]
+"""(headers, secret, now, freshness): the signed timestamp."""
+ReceiveSigned = Callable[[AnswerFlow, bytes, str], Coroutine[Any, Any, CallbackResponse] | None]
+"""(flow, body, timestamp): answers a callback, None where there is nothing to say."""
+
 
 class DingTalkChannel:
     """The channel of one app of one corporation."""
@@ -45,90 +59,45 @@ class DingTalkChannel:
 
     def __init__(
         self,
+        config: DingTalkConfig,
+        context: ChannelContext,
         *,
-        client_id: str,
-        client_secret: str,
-        outbound: Outbound,
-        clock: Clock,
-        note: Note,
-        spending: Spending = FREE,
-        robot_code: str = "",
-        mode: Literal["stream", "http"] = "stream",
-        api_base: str = "https://api.dingtalk.com",
-        oapi_base: str = "https://oapi.dingtalk.com",
-        card_template: str = "",
-        agent_id: str = "",
-        group_token: str = "",
-        group_secret: str = "",
+        public_url: str = "",
         grant_cards: GrantCards | None = None,
-        callback_url: str = "",
-        reply_seconds: float = 4.0,
-        freshness: float = 600.0,
-        body_cap: int = 65_536,
         lease: Lease | None = None,
         rng: Random | None = None,
         make_stream: Callable[..., StreamConnection] = StreamConnection,
         look_seconds: float = 1.5,
     ) -> None:
-        """`callback_url` is where taps on cards go in HTTP mode; `lease` says whether this replica may hold the Stream connection.
+        """Taps on cards go to `public_url` in HTTP mode; `lease` says whether this replica may hold the Stream connection.
 
-        With an `agent_id` pushes go out as work notifications; `group_token` and `group_secret` are a custom group robot's; `grant_cards` says how
-        many of so many cards may be pushed now (without it none are: each is a call of the month's quota).
+        `grant_cards` says how many of so many cards may be pushed now (without it none are: each is a call of the month's quota).
         """
-        self._client_id = client_id
-        self._secret = client_secret
-        self._clock = clock
-        self._note = note
-        self._mode = mode
-        self._api_base = api_base
-        self._callback_url = callback_url if card_template else ""
-        self._reply_seconds = reply_seconds
-        self._freshness = freshness
-        self._body_cap = body_cap
+        self._config = config
+        self._limits = context.limits
+        self._secret = reveal(config.client_secret)
+        self._clock = context.clock
+        self._note = context.note
+        self._callback_url = f"{public_url}{CARD_PATH}" if public_url and config.card_template else ""
         self._lease = lease
         self._rng = rng or Random()  # noqa: S311 - spreads reconnections, guards nothing
         self._make_stream = make_stream
         self._stream: StreamConnection | None = None
-        api = dingtalk_api(base=api_base, client_id=client_id, client_secret=client_secret)
-        robot_code = robot_code or client_id
-        self._sender = ReplySender(
-            outbound=outbound,
-            api=api,
-            robot_code=robot_code,
-            webhook_origins=frozenset(str(URL(base).origin()) for base in (oapi_base, api_base)),
-            card_template=card_template,
-            http_cards=mode == "http",
-            clock=clock,
-            note=note,
-            spending=spending,
-        )
-        self._pusher = DingTalkPush(
-            outbound=outbound,
-            api=api,
-            old_api=dingtalk_old_api(base=oapi_base, client_id=client_id, client_secret=client_secret),
-            sender=self._sender,
-            robot_code=robot_code,
-            agent_id=agent_id,
-            clock=clock,
-            note=note,
-            grant_cards=grant_cards,
-            spending=spending,
-            look_seconds=look_seconds,
-        )
-        self.groups = Groups(
-            outbound=outbound, api=api, oapi_base=oapi_base, robot_code=robot_code, token=group_token, secret=group_secret, clock=clock
-        )
+        api = dingtalk_api(base=config.api_base, client_id=config.client_id, client_secret=self._secret)
+        self._sender = ReplySender(config, context, api)
+        self._pusher = DingTalkPush(config, context, api, self._sender, grant_cards=grant_cards, look_seconds=look_seconds)
+        self.groups = Groups(config, api, context.outbound, context.clock)
 
     @property
     def connected(self) -> bool:
         """True while a Stream connection is up; always in HTTP mode."""
-        return self._mode == "http" or (self._stream is not None and self._stream.connected)
+        return self._config.mode == "http" or (self._stream is not None and self._stream.connected)
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
-        flow = AnswerFlow(handle=handle, sender=self._sender, app=self._client_id, clock=self._clock, note=self._note)
-        if self._mode == "http":
-            app.router.add_post(PATH, self._route(flow, self._receive))
-            app.router.add_post(CARD_PATH, self._route(flow, self._receive_tap))
+        flow = AnswerFlow(handle=handle, sender=self._sender, app=self._config.client_id, clock=self._clock, note=self._note)
+        if self._config.mode == "http":
+            for path, check, receive in ((PATH, check_robot, self._receive), (CARD_PATH, check_card, self._receive_tap)):
+                add_route(app, self._route(flow, path, check, receive))
         app.cleanup_ctx.append(lambda _: self._run(flow))
 
     async def send(self, to: Address, reply: Reply) -> None:
@@ -144,7 +113,7 @@ class DingTalkChannel:
 
     async def _run(self, flow: AnswerFlow) -> AsyncIterator[None]:
         running: asyncio.Task[None] | None = None
-        if self._mode == "stream":
+        if self._config.mode == "stream":
 
             async def on_robot_message(data: str, message_id: str, ack: Ack) -> None:
                 await self._hear_frame(flow, data, ack)
@@ -153,10 +122,10 @@ class DingTalkChannel:
                 await self._tap_frame(flow, data, message_id, ack)
 
             self._stream = self._make_stream(
-                api_base=self._api_base,
-                client_id=self._client_id,
+                api_base=self._config.api_base,
+                client_id=self._config.client_id,
                 client_secret=self._secret,
-                topics={websocket.ROBOT: on_robot_message, websocket.CARDS: on_card_tap},
+                topics={stream.ROBOT: on_robot_message, stream.CARDS: on_card_tap},
                 note=self._note,
                 rng=self._rng,
                 lease=self._lease,
@@ -173,19 +142,19 @@ class DingTalkChannel:
 
     async def _hear_frame(self, flow: AnswerFlow, data: str, ack: Ack) -> None:
         try:
-            message = robot_message(self._parse_data(data), app=self._client_id, arrived=self._clock())
+            message = robot_message(self._parse_data(data), app=self._config.client_id, arrived=self._clock())
         except MalformedMessage as wrong:
             flow.refuse(str(wrong))
-            await ack(400, websocket.EMPTY)
+            await ack(400, stream.EMPTY)
             return
         except UnknownSender:
             flow.refuse("nobody")
-            await ack(200, websocket.response(None))
+            await ack(200, stream.response(None))
             return
         deciding = flow.decide(message.incoming)
         await asyncio.wait({deciding}, timeout=ACK_SECONDS)
         failed = deciding.done() and deciding.exception() is not None
-        await ack(*((500, websocket.EMPTY) if failed else (200, websocket.response(None))))
+        await ack(*((500, stream.EMPTY) if failed else (200, stream.response(None))))
         # The slot of this frame is given back once the reply is decided; sending it may take longer.
         await asyncio.wait({deciding})
         flow.spawn(flow.answer(message, deciding))
@@ -195,45 +164,54 @@ class DingTalkChannel:
             tap = card_tap(self._parse_data(data))
         except MalformedMessage as wrong:
             flow.refuse(str(wrong))
-            await ack(400, websocket.EMPTY)
+            await ack(400, stream.EMPTY)
             return
         except UnknownSender:
             flow.refuse("nobody")
             tap = None
-        await ack(200, websocket.response({} if tap is None else await flow.answer_tap(tap, f"card:{message_id}")))
+        await ack(200, stream.response({} if tap is None else await flow.answer_tap(tap, f"card:{message_id}")))
 
-    async def _receive(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
-        signature.check_robot(request, self._secret, self._clock(), self._freshness)
-        message = robot_message(parse_object(await read_body(request, self._body_cap)), app=self._client_id, arrived=self._clock())
-        deciding = flow.decide(message.incoming)
-        await asyncio.wait({deciding}, timeout=self._reply_seconds)
-        if not deciding.done():
-            flow.late(message, deciding)
-            return {}
-        return flow.passive(message, deciding)
+    def _route(self, flow: AnswerFlow, path: str, check: CheckHeaders, receive: ReceiveSigned) -> CallbackRoute:
+        def check_head(query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+            return check(headers, self._secret, self._clock(), self._limits.freshness_seconds)
 
-    async def _receive_tap(self, flow: AnswerFlow, request: web.Request) -> dict[str, Any]:
-        timestamp = signature.check_card(request, self._secret, self._clock(), self._freshness)
-        raw = await read_body(request, self._body_cap)
-        tap = card_tap(parse_object(raw))
-        # The platform gives taps no id: the signed timestamp and the body make one.
-        key = hashlib.sha256(timestamp.encode() + b"\0" + raw).hexdigest()[:40]
-        return {} if tap is None else await flow.answer_tap(tap, f"card:{key}")
-
-    def _route(
-        self, flow: AnswerFlow, receive: Callable[[AnswerFlow, web.Request], Awaitable[dict[str, Any]]]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def handle_request(request: web.Request) -> web.Response:
+        def receive_signed(push: Callback) -> None:
+            timestamp = check_head(push.query, push.headers)
             try:
-                answer = await receive(flow, request)
-            except (BadEnvelope, MalformedMessage) as wrong:
-                return refusal_response(NAME, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
+                answer = receive(flow, push.body, timestamp)
+            except MalformedMessage as wrong:
+                raise BadEnvelope(str(wrong)) from None
             except UnknownSender:
                 flow.refuse("nobody")
-                answer = {}
-            return web.Response(body=encode(answer), content_type="application/json", charset="utf-8", headers=HEADERS)
+                answer = None
+            if answer is None:
+                push.respond(json_response({}))
+            else:
+                flow.spawn(route.respond_with(push, answer))
 
-        return handle_request
+        route = CallbackRoute(NAME, path, receive_signed, check_head, self._note, self._limits.callback_bytes)
+        return route
+
+    def _receive(self, flow: AnswerFlow, body: bytes, timestamp: str) -> Coroutine[Any, Any, CallbackResponse]:
+        message = robot_message(parse_object(body), app=self._config.client_id, arrived=self._clock())
+        return self._answer(flow, message)
+
+    async def _answer(self, flow: AnswerFlow, message: RobotMessage) -> CallbackResponse:
+        deciding = flow.decide(message.incoming)
+        await asyncio.wait({deciding}, timeout=self._limits.reply_seconds)
+        if not deciding.done():
+            flow.late(message, deciding)
+            return json_response({})
+        return json_response(flow.passive(message, deciding))
+
+    def _receive_tap(self, flow: AnswerFlow, body: bytes, timestamp: str) -> Coroutine[Any, Any, CallbackResponse] | None:
+        tap = card_tap(parse_object(body))
+        # The platform gives taps no id: the signed timestamp and the body make one.
+        key = hashlib.sha256(timestamp.encode() + b"\0" + body).hexdigest()[:40]
+        return None if tap is None else self._answer_tap(flow, tap, f"card:{key}")
+
+    async def _answer_tap(self, flow: AnswerFlow, tap: CardTap, message_id: str) -> CallbackResponse:
+        return json_response(await flow.answer_tap(tap, message_id))
 
     async def _register(self) -> None:
         try:
@@ -242,6 +220,6 @@ class DingTalkChannel:
             log.error("card callback not registered", code=wrong.code)
 
     def _parse_data(self, data: str) -> dict[str, Any]:
-        if len(data) > self._body_cap:
+        if len(data) > self._limits.callback_bytes:
             raise MalformedMessage("size")
         return parse_object(data)

@@ -1,6 +1,6 @@
-"""Pushes: robot messages to twenty people a call, work notifications to a hundred, cards one by one within their quota.
+"""Pushes: robot messages to twenty people a call, work notifications to a hundred, cards one by one within their quota; messages to groups.
 
-See bot/docs/protocols.md#dingtalk-notification.
+See bot/docs/protocols.md#dingtalk-notification, #dingtalk-group-robot.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import structlog
+from yarl import URL
 
-from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.base import Clock
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk import reply as dingtalk_reply
-from bot.channels.dingtalk.incoming import NAME
+from bot.channels.dingtalk.config import DingTalkConfig
+from bot.channels.dingtalk.incoming import NAME, robot_sign
 from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
-from bot.channels.outbound.apis import Api
+from bot.channels.outbound.apis import Api, dingtalk_old_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
@@ -61,31 +64,26 @@ class DingTalkPush:
 
     def __init__(
         self,
-        *,
-        outbound: Outbound,
+        config: DingTalkConfig,
+        context: ChannelContext,
         api: Api,
-        old_api: Api,
         sender: ReplySender,
-        robot_code: str,
-        agent_id: str,
-        clock: Clock,
-        note: Note,
+        *,
         grant_cards: GrantCards | None,
-        spending: Spending = FREE,
         looks: int = NOTIFICATION_QUERIES,
         look_seconds: float = 1.5,
     ) -> None:
-        """`agent_id` empty: no work notifications, whose result is read `looks` times, so many seconds apart. `grant_cards` None: no cards."""
-        self._outbound = outbound
+        """The result of a work notification is read `looks` times, so many seconds apart. `grant_cards` None: no cards."""
+        self._outbound = context.outbound
         self._api = api
-        self._old_api = old_api
+        self._old_api = dingtalk_old_api(base=config.oapi_base, client_id=config.client_id, client_secret=reveal(config.client_secret))
         self._sender = sender
-        self._robot_code = robot_code
-        self._agent_id = agent_id
-        self._clock = clock
-        self._note = note
+        self._robot_code = config.robot
+        self._agent_id = config.agent_id
+        self._clock = context.clock
+        self._note = context.note
         self._grant_cards = grant_cards
-        self._spending = spending
+        self._spending = context.spending
         self._looks = looks
         self._look_seconds = look_seconds
 
@@ -272,3 +270,62 @@ def _forbidden(code: str) -> SendReceipt:
     if verdict is None:
         return failed_receipt(f"recipient forbidden {code}")
     return error_receipt(PlatformError(verdict.kind, code, retry_after=verdict.wait))
+
+
+GROUP_SEND = "/v1.0/robot/groupMessages/send"
+GROUP_RECALL = "/v1.0/robot/groupMessages/recall"
+GROUP_ROBOT = "/robot/send"
+
+
+class Groups:
+    """Sends to groups; nobody answers questions there."""
+
+    def __init__(self, config: DingTalkConfig, api: Api, outbound: Outbound, clock: Clock) -> None:
+        self._outbound = outbound
+        self._api = api
+        self._oapi_base = config.oapi_base
+        self._robot_code = config.robot
+        self._token = reveal(config.group_token)
+        self._secret = reveal(config.group_secret)
+        self._clock = clock
+
+    async def send(self, conversation: str, reply: Reply) -> SendReceipt:
+        """Send to a group that the app's robot is in, named by its openConversationId."""
+        query_keys: list[str] = []
+        try:
+            for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
+                key, param = dingtalk_reply.robot_message_of(message)
+                body = {"robotCode": self._robot_code, "openConversationId": conversation, "msgKey": key, "msgParam": param}
+                answer = await self._outbound.call(self._api, "POST", GROUP_SEND, json=body)
+                query_keys.append(str(answer.get("processQueryKey") or ""))
+        except PlatformError as wrong:
+            return SendReceipt("sent", f"partly: {wrong}", " ".join(query_keys)) if query_keys else error_receipt(wrong)
+        return SendReceipt("sent", platform_id=" ".join(query_keys))
+
+    async def recall(self, conversation: str, platform_id: str) -> None:
+        """Recall what `send` sent; raises `PlatformError` where the platform refuses."""
+        body = {"robotCode": self._robot_code, "openConversationId": conversation, "processQueryKeys": platform_id.split()}
+        answer = await self._outbound.call(self._api, "POST", GROUP_RECALL, json=body)
+        if answer.get("failedResult"):
+            raise PlatformError("content", "not-recalled", str(answer["failedResult"])[:200])
+
+    async def broadcast(self, reply: Reply) -> SendReceipt:
+        """Send by the custom robot, which may send twenty messages a minute and is blocked for ten minutes beyond that."""
+        if not self._token:
+            return error_receipt(PlatformError("config", "no-group-robot", "no custom group robot is set"))
+        sent = 0
+        try:
+            for message in dingtalk_reply.webhook_messages(reply, "", group=False, buttons=False):
+                await self._outbound.post(self._webhook_address(), message, allowed_hosts=frozenset((str(URL(self._oapi_base).origin()),)), name=NAME)
+                sent += 1
+        except PlatformError as wrong:
+            return SendReceipt("sent", f"partly: {wrong}") if sent else error_receipt(wrong)
+        return SendReceipt("sent")
+
+    def _webhook_address(self) -> str:
+        timestamp = str(int(self._clock().timestamp() * 1000))
+        query: dict[str, Any] = {"access_token": self._token}
+        if self._secret:
+            query |= {"timestamp": timestamp, "sign": robot_sign(timestamp, self._secret)}
+        # Encoded by hand: base64's plus sign must not be read as a space.
+        return str(URL(self._oapi_base.rstrip("/") + GROUP_ROBOT).with_query(query)).replace("+", "%2B")

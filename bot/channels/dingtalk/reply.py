@@ -13,14 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
+from yarl import URL
 
-from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.config import ChannelContext
 from bot.channels.dingtalk import cards
+from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.incoming import NAME, RobotMessage
 from bot.channels.outbound.apis import Api
-from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.truncate import truncate_bytes
+from bot.channels.render import truncate_bytes
 from bot.domain.message import Address, Option, Reply, plain_text
 
 TEXT_BYTES = 12_000
@@ -117,28 +118,16 @@ REMEMBERED = 20_000
 class ReplySender:
     """Sends replies in DingTalk: answers, follow-ups and unprompted messages, each with its card where one is set."""
 
-    def __init__(
-        self,
-        *,
-        outbound: Outbound,
-        api: Api,
-        robot_code: str,
-        webhook_origins: frozenset[str],
-        card_template: str,
-        http_cards: bool,
-        clock: Clock,
-        note: Note,
-        spending: Spending = FREE,
-    ) -> None:
-        self._outbound = outbound
+    def __init__(self, config: DingTalkConfig, context: ChannelContext, api: Api) -> None:
+        self._outbound = context.outbound
         self._api = api
-        self._robot_code = robot_code
-        self._origins = webhook_origins
-        self._template = card_template
-        self._http_cards = http_cards
-        self._clock = clock
-        self._note = note
-        self._spending = spending
+        self._robot_code = config.robot
+        self._origins = frozenset(str(URL(base).origin()) for base in (config.oapi_base, config.api_base))
+        self._template = config.card_template
+        self._http_cards = config.mode == "http"
+        self._clock = context.clock
+        self._note = context.note
+        self._spending = context.spending
         self._last_messages: OrderedDict[str, RobotMessage] = OrderedDict()
 
     def remember(self, message: RobotMessage) -> None:

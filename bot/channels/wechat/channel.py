@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,34 +17,29 @@ from typing import Any
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.batch_push import recall_each
-from bot.channels.button_keys import decode_key, encode_key, is_key
-from bot.channels.callback import ReplyDeadline
+from bot.channels.callback import SUCCESS, Callback, CallbackResponse, CallbackRoute, ReplyDeadline, query_stamp
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.apis import wechat_api
-from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.render import decode_key, encode_key, is_key, option_line, split_text, truncate
 from bot.channels.signature import (
     BadEnvelope,
     EncryptionKey,
     EnvelopeCodec,
     EnvelopeStamp,
-    fields,
     fields_of_json,
-    parse,
     sealed_part,
     strip_unencodable,
 )
-from bot.channels.truncate import option_line, split_text, truncate
-from bot.channels.wechat.push import CUSTOM, JobResult, OnJobResult, TemplateNotice, WeChatPush, WindowCheck, parse_job_result
+from bot.channels.wechat.config import WeChatConfig
+from bot.channels.wechat.push import CUSTOM, JobResult, OnJobResult, WeChatPush, WindowCheck, parse_job_result
 from bot.channels.wechat.series import MASS, PublicSeries
-from bot.channels.wechatpy_check import WechatpyCheck
-from bot.channels.xml_messages import COMMON, check_echo, event_id, kind_of, text_reply
+from bot.channels.xml_messages import COMMON, check_echo, event_id, kind_of, load_wechatpy, read_message, text_reply
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Option, Reply, plain_text
 
 PATH = "/channels/wechat"
-API_BASE = "https://api.weixin.qq.com"
 TEXT_BYTES = 2048
 MENU_ITEMS, MENU_TEXT = 12, 40
 MOST_UNSENT = 5000
@@ -54,7 +49,15 @@ LEFT_OUT = "\n…（内容较长，未显示完）"
 FIELDS = COMMON | {"ToUserName", "bizmsgmenuid", "Recognition", "MsgID", "Status", "TotalCount", "FilterCount", "SentCount", "ErrorCount"}
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SCENE = "qrscene_"
-_PRESENCE: dict[str, IncomingKind] = {"subscribe": "follow", "unsubscribe": "unfollow", "scan": "enter"}
+_SCANS = ("scan", "subscribe_scan")
+_PRESENCE: dict[str, IncomingKind] = {
+    "subscribe": "follow",
+    # What wechatpy calls it when somebody followed by a QR code, whose scene it has unpacked, or by that of a product.
+    "subscribe_scan": "follow",
+    "subscribe_scan_product": "follow",
+    "unsubscribe": "unfollow",
+    "scan": "enter",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,115 +76,83 @@ class WeChatChannel:
 
     def __init__(
         self,
+        config: WeChatConfig,
+        context: ChannelContext,
         *,
-        app_id: str,
-        secret: str,
-        token: str,
-        aes_key: str,
-        outbound: Outbound,
-        clock: Clock,
-        note: Note,
-        spending: Spending = FREE,
-        former_aes_key: str = "",
-        api_base: str = API_BASE,
-        verified: bool = False,
-        template: TemplateNotice | None = None,
-        subscription: TemplateNotice | None = None,
         window_open: WindowCheck | None = None,
         on_job_result: OnJobResult | None = None,
-        reply_seconds: float = 4.0,
-        freshness: int = 600,
-        body_cap: int = 65536,
     ) -> None:
-        """Seconds and bytes; `verified` where the account is 认证 and may send customer-service messages. Raises ValueError for a bad key.
-
-        `template` and `subscription` are pushed where the window is closed; `on_job_result` receives their later result.
-        """
-        self._app_id = app_id
-        self._codec = EnvelopeCodec(token, aes_key, app_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._wechatpy_check = WechatpyCheck(token, app_id, (aes_key,))
-        self._api = wechat_api(base=api_base, app_id=app_id, secret=secret)
-        self._outbound = outbound
-        self._clock = clock
-        self._note = note
-        self._spending = spending
-        self._verified = verified
-        self._cap = body_cap
-        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
+        """`on_job_result` receives the later result of templates, subscriptions and mass sends. Raises ValueError for a bad key or bad fields."""
+        self._app_id = config.app_id
+        self._limits = context.limits
+        self.codec = EnvelopeCodec(reveal(config.token), reveal(config.aes_key), config.app_id, freshness=context.limits.freshness_seconds)
+        self._api = wechat_api(base=config.api_base, app_id=config.app_id, secret=reveal(config.secret))
+        self._outbound = context.outbound
+        self._clock = context.clock
+        self._note = context.note
+        self._spending = context.spending
+        self._verified = config.verified
+        self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
         self._on_job_result = on_job_result
-        self.series = PublicSeries(outbound, self._api)
-        self._pusher = WeChatPush(
-            outbound=outbound,
-            api=self._api,
-            verified=verified,
-            render=self.messages,
-            window_open=window_open,
-            template=template,
-            subscription=subscription,
-            clock=clock,
-            note=note,
-        )
+        self.series = PublicSeries(context.outbound, self._api)
+        self._pusher = WeChatPush(config, context, self._api, self.messages, window_open)
         self._unsent: OrderedDict[str, str] = OrderedDict()
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
-        app.router.add_get(PATH, self.verify, allow_head=False)
-        app.router.add_post(PATH, partial(self.receive, handle))
+        route = CallbackRoute(self.name, PATH, partial(self.receive, handle), self._check_head, self._note, self._limits.callback_bytes)
+        callback.add_route(app, route)
+        callback.add_address_check(app, route, self.verify)
+        app.cleanup_ctx.append(load_wechatpy("wechatpy"))
         app.cleanup_ctx.append(self._deadline.drain)
 
-    async def verify(self, request: web.Request) -> web.Response:
+    def verify(self, query: Mapping[str, str]) -> str:
         """The console's address check: its signature does not cover the echostr, so that only a plain word is echoed."""
-        try:
-            stamp = callback.query_stamp(request, "signature")
-            self._codec.check(stamp, self._clock().timestamp())
-            await self._wechatpy_check.signature(stamp)
-            word = check_echo(callback.query_value(request, "echostr"))
-        except BadEnvelope as wrong:
-            return callback.refusal_response(self.name, wrong, self._note)
-        return callback.text_response(word)
+        self.codec.check(query_stamp(query, "signature"), self._clock().timestamp())
+        return check_echo(callback.require_value(query, "echostr"))
 
-    async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
+    def _check_head(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        self._stamp(query, self._clock())
+
+    def receive(self, handle: IncomingHandler, push: Callback) -> None:
         arrived = self._clock()
-        try:
-            stamp = self._stamp(request, arrived)
-            message, key = self.open(stamp, await callback.read_body(request, self._cap), arrived)
-        except BadEnvelope as wrong:
-            return callback.refusal_response(self.name, wrong, self._note)
-        if isinstance(message, JobResult):
-            if self._on_job_result is not None:
-                self._deadline.run_in_background(self._on_job_result(message))
-            return callback.text_response("success")
-        if message is None:
-            return callback.text_response("success")
-        sender = message.incoming.sender
-        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+        message, key = self.open(self._stamp(push.query, arrived), push.body, arrived)
+        if isinstance(message, WeChatMessage):
+            self._deadline.answer(push, handle, message.incoming, partial(self._respond, message, key), partial(self._answer_late, message.incoming))
+            return
+        if message is not None and self._on_job_result is not None:
+            self._deadline.run_in_background(self._on_job_result(message))
+        push.respond(SUCCESS)
+
+    def _respond(self, message: WeChatMessage, key: EncryptionKey, reply: Reply | None) -> CallbackResponse:
         if message.incoming.kind == "unfollow":
-            return callback.text_response("success")
+            return SUCCESS
+        sender = message.incoming.sender
         text, *further = self._texts(sender, reply)
         menu = self.menu(reply) if reply else None
         if (further or menu) and self._deadline.is_first_copy(message.incoming):
             self._deadline.run_in_background(self._send_reply(sender, tuple(further), menu))
         if not text:
-            return callback.text_response("success")
+            return SUCCESS
         now = self._clock()
         answer = self.passive(message, text, int(now.timestamp()))
-        kind = "application/json" if message.as_json else "application/xml"
-        return callback.sealed_response(self._codec.reply(answer, key, now.timestamp(), as_json=message.as_json), kind)
+        sealed = self.codec.reply(answer, key, now.timestamp(), as_json=message.as_json)
+        return CallbackResponse(sealed.encode(), callback.JSON if message.as_json else callback.XML)
 
-    def _stamp(self, request: web.Request, arrived: datetime) -> EnvelopeStamp:
+    def _stamp(self, query: Mapping[str, str], arrived: datetime) -> EnvelopeStamp:
         """The stamp that covers the ciphertext; the older signature, if sent, must be valid too."""
-        stamp = callback.query_stamp(request)
-        if "encrypt_type" in request.query and callback.query_value(request, "encrypt_type") != "aes":
+        stamp = query_stamp(query)
+        if "encrypt_type" in query and callback.require_value(query, "encrypt_type") != "aes":
             raise BadEnvelope("plain")
-        if "signature" in request.query:
-            self._codec.check(callback.query_stamp(request, "signature"), arrived.timestamp())
+        if "signature" in query:
+            self.codec.check(query_stamp(query, "signature"), arrived.timestamp())
         return stamp
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeChatMessage | JobResult | None, EncryptionKey]:
         """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, _ = sealed_part(body)
-        opened = self._codec.open(stamp, sealed, arrived.timestamp())
+        opened = self.codec.open(stamp, sealed, arrived.timestamp())
         as_json = opened.plain[:1] == b"{"
-        parts = fields_of_json(opened.plain, FIELDS) if as_json else fields(parse(opened.plain), FIELDS)
+        parts = fields_of_json(opened.plain, FIELDS) if as_json else read_message(opened.plain, FIELDS, "wechatpy")[0]
         return self._parse(parts, as_json, arrived), opened.key
 
     def _parse(self, parts: dict[str, str], as_json: bool, arrived: datetime) -> WeChatMessage | JobResult | None:
@@ -196,7 +167,7 @@ class WeChatChannel:
         if kind != "event":
             incoming = _message(sender, kind, event, parts, arrived)
         elif event in _PRESENCE:
-            scene = key.removeprefix(_SCENE) if event == "scan" or key.startswith(_SCENE) else ""
+            scene = key.removeprefix(_SCENE) if event in _SCANS or key.startswith(_SCENE) else ""
             incoming = Incoming(sender, scene, event_id(parts["CreateTime"], event, key), arrived, _PRESENCE[event])
         elif key:
             task, say = decode_key(key)

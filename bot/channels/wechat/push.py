@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.channels.base import Clock, Note
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.apis import Api
-from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.render import truncate
 from bot.channels.signature import strip_unencodable
-from bot.channels.truncate import truncate
+from bot.channels.wechat.config import WeChatConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Reply
 
@@ -97,27 +97,22 @@ class WeChatPush:
 
     def __init__(
         self,
-        *,
-        outbound: Outbound,
+        config: WeChatConfig,
+        context: ChannelContext,
         api: Api,
-        verified: bool,
         render: Callable[[Reply], list[tuple[str, dict[str, Any]]]],
         window_open: WindowCheck | None,
-        template: TemplateNotice | None,
-        subscription: TemplateNotice | None,
-        clock: Clock,
-        note: Note,
     ) -> None:
         """`render` turns a reply into customer-service messages; without `window_open` the platform itself is asked whether the window is open."""
-        self._outbound = outbound
+        self._outbound = context.outbound
         self._api = api
-        self._verified = verified
+        self._verified = config.verified
         self._render = render
         self._window_open = window_open
-        self._template = template
-        self._subscription = subscription
-        self._clock = clock
-        self._note = note
+        self._template = TemplateNotice.parse(config.template, config.template_fields, config.template_url)
+        self._subscription = TemplateNotice.parse(config.subscription, config.subscription_fields, config.subscription_page)
+        self._clock = context.clock
+        self._note = context.note
 
     @property
     def beyond_window(self) -> bool:

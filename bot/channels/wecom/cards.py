@@ -7,9 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from bot.channels.button_keys import encode_key
+from bot.channels.render import encode_key, option_line, truncate
 from bot.channels.signature import cdata, strip_unencodable
-from bot.channels.truncate import option_line, truncate
 from bot.domain.message import Option, QuestionCard, Reply
 
 TITLE, DESC, SUBTITLE = 36, 44, 160

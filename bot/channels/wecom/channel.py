@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -13,25 +15,86 @@ import structlog
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import FREE, Clock, Note, Spending
-from bot.channels.callback import ReplyDeadline
-from bot.channels.outbound.apis import wecom_api
-from bot.channels.outbound.client import Outbound
+from bot.channels.callback import SUCCESS, Callback, CallbackResponse, CallbackRoute, ReplyDeadline, query_stamp
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, parse, sealed_part
-from bot.channels.truncate import split_text
-from bot.channels.wechatpy_check import WechatpyCheck
+from bot.channels.render import decode_key, split_text
+from bot.channels.signature import BadEnvelope, EncryptionKey, EnvelopeCodec, EnvelopeStamp, sealed_part
 from bot.channels.wecom.cards import ShownQuestions, button_update, card_of, verdict_fits, verdict_update
-from bot.channels.wecom.incoming import WeComMessage, parse_message
-from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComForms, WeComPush, WeComSpeech
-from bot.channels.xml_messages import check_echo, text_reply
+from bot.channels.wecom.config import WeComConfig
+from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComPush, WeComSpeech
+from bot.channels.xml_messages import COMMON, Pushed, check_echo, children, event_id, kind_of, load_wechatpy, read_message, require_text, text_reply
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Incoming, IncomingHandler, Reply, plain_text
+from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, plain_text
 
 log = structlog.get_logger(__name__)
 
 PATH = "/channels/wecom"
-API_BASE = "https://qyapi.weixin.qq.com"
+FIELDS = COMMON | {"AgentID", "TaskId", "ResponseCode"}
+_USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.@/-]{0,63}")
+_CARD_TAP = "template_card_event"
+_CARD_EVENTS = (_CARD_TAP, "template_card_menu_event")
+_ANSWERS = frozenset((_CARD_TAP,))
+_PRESENCE: dict[str, IncomingKind] = {"subscribe": "follow", "unsubscribe": "unfollow", "enter_agent": "enter"}
+
+
+@dataclass(frozen=True, slots=True)
+class WeComMessage:
+    """A message and what its reply needs: the user's id as written and, where a card was tapped, its task id and the code to update it with."""
+
+    incoming: Incoming
+    user: str
+    card_task_id: str = ""
+    response_code: str = ""
+
+
+def parse_message(plain: bytes, agent_id: str, arrived: datetime) -> WeComMessage | None:
+    """The message; None for events that only need an acknowledgement (menu links, positions, changes of the directory); raises `BadEnvelope`."""
+    parts, pushed = read_message(plain, FIELDS, "wechatpy.enterprise", _ANSWERS)
+    if parts.get("AgentID", agent_id) != agent_id:
+        raise BadEnvelope("agent")
+    kind, event = kind_of(parts)
+    if kind == "event" and event not in _PRESENCE and event not in _CARD_EVENTS and event != "click":
+        return None
+    user = parts.get("FromUserName", "")
+    if not _USER.fullmatch(user):
+        raise BadEnvelope("fields")
+    sender = Address("wecom", agent_id, user.lower())
+    if kind == "event":
+        return _event(pushed, parts, sender, event, arrived)
+    if kind == "text":
+        return WeComMessage(Incoming(sender, parts["Content"], event, arrived), user)
+    return WeComMessage(Incoming(sender, "", event, arrived, "other"), user)
+
+
+def _event(pushed: Pushed, parts: dict[str, str], sender: Address, event: str, arrived: datetime) -> WeComMessage:
+    user, key, card = parts["FromUserName"], parts.get("EventKey", ""), parts.get("TaskId", "")
+    chosen = selected_options(pushed) if event in _CARD_EVENTS else ()
+    message_id = event_id(parts["CreateTime"], event, key, card, *chosen)
+    if event in _PRESENCE:
+        return WeComMessage(Incoming(sender, "", message_id, arrived, _PRESENCE[event]), user)
+    if not key:
+        raise BadEnvelope("fields")
+    task, say = decode_key(key)
+    tap = Incoming(sender, join_choices(chosen) if chosen and not say else say, message_id, arrived, "tap", task)
+    return WeComMessage(tap, user, card, parts.get("ResponseCode", "")) if event == _CARD_TAP else WeComMessage(tap, user)
+
+
+def selected_options(pushed: Pushed) -> tuple[str, ...]:
+    """The chosen options of a submitted vote, sorted; raises `BadEnvelope`."""
+    options: set[str] = set()
+    for item in children(pushed.get("SelectedItems") or None, "SelectedItem"):
+        for chosen in children(item, "OptionIds"):
+            for option in children(chosen, "OptionId"):
+                if not require_text(option):
+                    raise BadEnvelope("fields")
+                options.add(option)
+    return tuple(sorted(options))
+
+
+def join_choices(chosen: tuple[str, ...]) -> str:
+    """The choice as a person would type it: AC; options longer than a letter are joined with 、."""
+    return ("" if all(len(option) == 1 for option in chosen) else "、").join(chosen)
 
 
 class WeComChannel:
@@ -39,94 +102,61 @@ class WeComChannel:
 
     name = "wecom"
 
-    def __init__(
-        self,
-        *,
-        corp_id: str,
-        agent_id: str,
-        secret: str,
-        token: str,
-        aes_key: str,
-        outbound: Outbound,
-        clock: Clock,
-        note: Note,
-        spending: Spending = FREE,
-        former_aes_key: str = "",
-        api_base: str = API_BASE,
-        cards: bool = True,
-        markdown: bool = False,
-        page: str = "",
-        reply_seconds: float = 4.0,
-        freshness: int = 600,
-        body_cap: int = 65536,
-    ) -> None:
-        """Seconds and bytes; `cards` off where clients show none (private deployments, the WeChat plug-in); `page` is what textcards open then.
-
-        Raises ValueError for an agent id that is no number and for an invalid key.
-        """
-        self._corp_id = corp_id
-        self._agent_id = str(int(agent_id))
-        self._codec = EnvelopeCodec(token, aes_key, corp_id, former_aes_key=former_aes_key, freshness=freshness)
-        self._wechatpy_check = WechatpyCheck(token, corp_id, (aes_key, former_aes_key) if former_aes_key else (aes_key,))
-        self._api = wecom_api(base=api_base, corp_id=corp_id, agent_id=self._agent_id, secret=secret)
-        self._clock = clock
-        self._note = note
-        self._spending = spending
-        self._cap = body_cap
-        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
+    def __init__(self, config: WeComConfig, context: ChannelContext) -> None:
+        """Raises ValueError for an agent id that is no number and for an invalid key."""
+        self._corp_id = config.corp_id
+        self._agent_id = str(int(config.agent_id))
+        self._limits = context.limits
+        self.codec = EnvelopeCodec(reveal(config.token), reveal(config.aes_key), config.corp_id, freshness=context.limits.freshness_seconds)
+        self._clock = context.clock
+        self._note = context.note
+        self._spending = context.spending
+        self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
         self._shown = ShownQuestions()
-        self._pusher = WeComPush(
-            outbound=outbound,
-            api=self._api,
-            agent_id=int(self._agent_id),
-            forms=WeComForms(cards, markdown, page),
-            shown=self._shown,
-            note=note,
-            spending=spending,
-        )
+        self._pusher = WeComPush(config, context, self._shown)
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
-        app.router.add_get(PATH, self.verify, allow_head=False)
-        app.router.add_post(PATH, partial(self.receive, handle))
+        route = CallbackRoute(self.name, PATH, partial(self.receive, handle), self._check_head, self._note, self._limits.callback_bytes)
+        callback.add_route(app, route)
+        callback.add_address_check(app, route, self.verify)
+        app.cleanup_ctx.append(load_wechatpy("wechatpy.enterprise"))
         app.cleanup_ctx.append(self._deadline.drain)
 
-    async def verify(self, request: web.Request) -> web.Response:
-        """The console's address check: echoes the decrypted echostr, which must be a plain word that no browser could interpret."""
-        try:
-            stamp = callback.query_stamp(request)
-            # An unescaped plus sign arrives as a space, which base64 does not contain.
-            sealed = callback.query_value(request, "echostr").replace(" ", "+")
-            opened = self._codec.open(stamp, sealed.encode("utf-8", "replace"), self._clock().timestamp())
-            word = check_echo(opened.plain.decode("ascii", "replace"))
-            await self._wechatpy_check.echo(stamp, sealed, word)
-        except BadEnvelope as wrong:
-            return callback.refusal_response(self.name, wrong, self._note)
-        return callback.text_response(word)
+    def verify(self, query: Mapping[str, str]) -> str:
+        """The console's address check: the decrypted echostr, which must be a plain word that no browser could interpret."""
+        stamp = query_stamp(query)
+        # An unescaped plus sign arrives as a space, which base64 does not contain.
+        sealed = callback.require_value(query, "echostr").replace(" ", "+")
+        opened = self.codec.open(stamp, sealed.encode("utf-8", "replace"), self._clock().timestamp())
+        return check_echo(opened.plain.decode("ascii", "replace"))
 
-    async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
+    def _check_head(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+        query_stamp(query)
+
+    def receive(self, handle: IncomingHandler, push: Callback) -> None:
         arrived = self._clock()
-        try:
-            message, key = self.open(callback.query_stamp(request), await callback.read_body(request, self._cap), arrived)
-        except BadEnvelope as wrong:
-            return callback.refusal_response(self.name, wrong, self._note)
+        message, key = self.open(query_stamp(push.query), push.body, arrived)
         if message is None:
-            return callback.text_response("success")
-        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message))
+            push.respond(SUCCESS)
+            return
+        self._deadline.answer(push, handle, message.incoming, partial(self._respond, message, key), partial(self._answer_late, message))
+
+    def _respond(self, message: WeComMessage, key: EncryptionKey, reply: Reply | None) -> CallbackResponse:
         if not reply or message.incoming.kind == "unfollow":
-            return callback.text_response("success")
+            return SUCCESS
         now = self._clock()
         answer, beside = self.passive(message, reply, now)
         if beside and self._deadline.is_first_copy(message.incoming):
             self._deadline.run_in_background(self._send_reply(message.incoming.sender, beside))
-        return callback.sealed_response(self._codec.reply(answer, key, now.timestamp())) if answer else callback.text_response("success")
+        return CallbackResponse(self.codec.reply(answer, key, now.timestamp()).encode(), callback.XML) if answer else SUCCESS
 
     def open(self, stamp: EnvelopeStamp, body: bytes, arrived: datetime) -> tuple[WeComMessage | None, EncryptionKey]:
         """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, parts = sealed_part(body)
-        opened = self._codec.open(stamp, sealed, arrived.timestamp())
+        opened = self.codec.open(stamp, sealed, arrived.timestamp())
         if parts.get(b"AgentID", b"") not in (b"", self._agent_id.encode()):
             raise BadEnvelope("agent")
-        return parse_message(parse(opened.plain), self._agent_id, arrived), opened.key
+        return parse_message(opened.plain, self._agent_id, arrived), opened.key
 
     def passive(self, message: WeComMessage, reply: Reply, now: datetime) -> tuple[str, WeComSpeech]:
         """The passive reply, empty when there is none, and what is sent actively beside it.

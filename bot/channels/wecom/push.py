@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.channels.base import FREE, Note, Spending
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each, sent_receipt
-from bot.channels.outbound.apis import Api
-from bot.channels.outbound.client import Outbound
+from bot.channels.config import ChannelContext, reveal
+from bot.channels.outbound.apis import wecom_api
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.render import split_text, truncate
 from bot.channels.signature import strip_unencodable
-from bot.channels.truncate import split_text, truncate
 from bot.channels.wecom.cards import BUTTON_TEXT, ShownQuestions, TemplateCard, card_of
+from bot.channels.wecom.config import WeComConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import QuestionCard, Reply, plain_text
 
@@ -85,16 +85,14 @@ class WeComForms:
 class WeComPush:
     """Pushes to the members of the app."""
 
-    def __init__(
-        self, *, outbound: Outbound, api: Api, agent_id: int, forms: WeComForms, shown: ShownQuestions, note: Note, spending: Spending = FREE
-    ) -> None:
-        self._outbound = outbound
-        self._api = api
-        self._agent_id = agent_id
-        self.forms = forms
+    def __init__(self, config: WeComConfig, context: ChannelContext, shown: ShownQuestions) -> None:
+        self._outbound = context.outbound
+        self._agent_id = int(config.agent_id)
+        self._api = wecom_api(base=config.api_base, corp_id=config.corp_id, agent_id=str(self._agent_id), secret=reveal(config.secret))
+        self.forms = WeComForms(config.cards, config.markdown, config.page)
         self._shown = shown
-        self._note = note
-        self._spending = spending
+        self._note = context.note
+        self._spending = context.spending
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. Whoever got the first message is "sent", even if a later one failed: nothing may be sent twice."""

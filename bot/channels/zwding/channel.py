@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
 from bot.channels import callback
-from bot.channels.base import FREE, Clock, Note, Spending
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups, recall_each, sent_receipt
-from bot.channels.callback import HEADERS, ReplyDeadline
+from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, ReplyDeadline, json_response
+from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import reply as dingtalk_reply
-from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, parse_object, robot_message
-from bot.channels.dingtalk.signature import check_robot
+from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, check_robot, parse_object, robot_message
+from bot.channels.dingtalk.reply import escape_markdown
 from bot.channels.outbound.apis import Api
-from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.outbound.http import encode
+from bot.channels.render import truncate_bytes
 from bot.channels.signature import BadEnvelope
-from bot.channels.zwding.gateway import NAME, Gateway, build_apis, data_of
-from bot.channels.zwding.notification import Form, notification_json
+from bot.channels.zwding.config import NotificationForm, ZwDingConfig
+from bot.channels.zwding.gateway import NAME, build_apis, data_of
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Incoming, IncomingHandler, Reply
+from bot.domain.message import Address, Incoming, IncomingHandler, Reply, plain_text
 
 PATH = "/channels/zwding"
+TEXT_BYTES = 2000
+"""The limit of one message; the platform documents none, and 钉钉's work notifications have 2,048 bytes."""
+TITLE = 20
+OPEN = "打开"
+
+
+def notification_json(reply: Reply, form: NotificationForm, page: str) -> str:
+    """The `msg` parameter, a JSON string; plain text where there is no page to open."""
+    text = plain_text(reply)
+    if not page or form == "text":
+        return _json({"msgtype": "text", "text": {"content": shorten(text)}})
+    title, url = title_of(reply), page_address(reply, page)
+    if form == "link":
+        link = {"title": title, "text": shorten(text), "messageUrl": url, "picUrl": ""}
+        return _json({"msgtype": "link", "link": link})
+    label = reply.buttons[0].label if reply.buttons else OPEN
+    card = {"title": title, "markdown": shorten(escape_markdown(text)), "single_title": label[:TITLE], "single_url": url}
+    return _json({"msgtype": "action_card", "action_card": card})
+
+
+def page_address(reply: Reply, page: str) -> str:
+    """The address of our page, with the first command of the reply in `say`; the page authenticates the member before it acts."""
+    if not reply.buttons:
+        return page
+    return f"{page}{'&' if '?' in page else '?'}say={quote(reply.buttons[0].say, safe='')}"
+
+
+def title_of(reply: Reply) -> str:
+    head = reply.card.head if reply.card is not None and reply.card.head else reply.text.strip().partition("\n")[0]
+    return escape_markdown(head).strip()[:TITLE] or "学法"
+
+
+def shorten(text: str) -> str:
+    """The text, truncated to the limit of one message."""
+    return text if len(text.encode()) <= TEXT_BYTES else truncate_bytes(text, TEXT_BYTES - 3) + "…"
+
+
+def _json(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,73 +90,66 @@ class ZwDingChannel:
 
     def __init__(
         self,
+        config: ZwDingConfig,
+        context: ChannelContext,
         *,
-        gateway: Gateway,
-        outbound: Outbound,
-        clock: Clock,
-        note: Note,
-        spending: Spending = FREE,
         page: str = "",
-        form: Form = "action_card",
-        receivers: int = 100,
-        callback_secret: str = "",
-        sender_field: str = "senderStaffId",
-        reply_seconds: float = 4.0,
-        freshness: float = 600.0,
-        body_cap: int = 65_536,
         four_digits: Callable[[], int] = lambda: secrets.randbelow(10_000),
     ) -> None:
-        """`page` is the H5 address that notifications open; `receivers` how many accounts go into one call; `sender_field` names the account."""
-        self._gateway = gateway
-        self._plain, self._with_token = build_apis(gateway, clock, four_digits)
-        self._outbound = outbound
-        self._clock = clock
-        self._spending = spending
-        self._note = note
-        self._page = page
-        self._form: Form = form
-        self._receivers = receivers
-        self._secret = callback_secret
-        self._sender_field = sender_field
-        self._freshness = freshness
-        self._cap = body_cap
-        self._deadline = ReplyDeadline(self.name, reply_seconds, note)
+        """`page` is what notifications open where the settings name nothing. Raises ValueError for a bad CA file."""
+        self._config = config
+        self._limits = context.limits
+        self._plain, self._with_token = build_apis(config, context.clock, four_digits)
+        self._outbound = context.outbound
+        self._clock = context.clock
+        self._spending = context.spending
+        self._note = context.note
+        self._page = config.page or page
+        self._secret = reveal(config.callback_secret)
+        self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
-        app.router.add_post(PATH, partial(self.receive, handle))
+        route = CallbackRoute(self.name, PATH, partial(self.receive, handle), self._check_head, self._note, self._limits.callback_bytes)
+        callback.add_route(app, route)
         app.cleanup_ctx.append(self._deadline.drain)
 
-    async def receive(self, handle: IncomingHandler, request: web.Request) -> web.Response:
+    def receive(self, handle: IncomingHandler, push: Callback) -> None:
+        self._check_head(push.query, push.headers)
         try:
-            message = await self._read_message(request)
-        except (BadEnvelope, MalformedMessage) as wrong:
-            return callback.refusal_response(self.name, wrong if isinstance(wrong, BadEnvelope) else BadEnvelope(str(wrong)), self._note)
+            message = self._read_message(push.body)
+        except MalformedMessage as wrong:
+            raise BadEnvelope(str(wrong)) from None
         except UnknownSender:
             self._note("refused", self.name, 1)
-            return _answer({})
-        reply = await self._deadline.reply(handle, message.incoming, partial(self._answer_late, message.incoming))
+            push.respond(json_response({}))
+            return
+        self._deadline.answer(push, handle, message.incoming, partial(self._respond, message), partial(self._answer_late, message.incoming))
+
+    def _respond(self, message: RobotMessage, reply: Reply | None) -> CallbackResponse:
         messages = dingtalk_reply.webhook_messages(reply, message.staff_id, group=message.group, buttons=False) if reply else []
         if messages[1:] and reply and self._deadline.is_first_copy(message.incoming):
             self._deadline.run_in_background(self.send(message.incoming.sender, reply))
-        return _answer(messages[0] if messages else {})
+        return json_response(messages[0] if messages else {})
 
     async def send(self, to: Address, reply: Reply) -> None:
         """Send a message unprompted; raises `PlatformError`."""
         if reply:
             await self._spending.spend(to.user)
-            await self._notify([to.user], notification_json(reply, self._form, self._page), secrets.token_hex(12))
+            await self._notify([to.user], self._message(reply), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One notification for all receivers of the same message; its id is made here, so that it can be changed or recalled later."""
-        return await push_in_groups(batch, lambda parcel: notification_json(parcel.reply, self._form, self._page), self._receivers, self._send_group)
+        return await push_in_groups(
+            batch, lambda parcel: notification_json(parcel.reply, self._config.form, self._page), self._config.receivers, self._send_group
+        )
 
     async def _send_group(self, people: list[OutboundMessage]) -> list[SendReceipt]:
         serial = batch_serial(parcel.mark for parcel in people)
         if not people[0].reply:
             return [failed_receipt("content empty") for _ in people]
         try:
-            await self._notify([parcel.to.user for parcel in people], notification_json(people[0].reply, self._form, self._page), serial)
+            await self._notify([parcel.to.user for parcel in people], self._message(people[0].reply), serial)
         except PlatformError as wrong:
             return [error_receipt(wrong) for _ in people]
         self._note("sent", self.name, len(people))
@@ -130,10 +163,10 @@ class ZwDingChannel:
         await self._spending.spend("", messages=0)
         await self._call(
             self._plain,
-            self._gateway.revoke_path,
+            self._config.revoke_path,
             msgType="workNotification",
-            msgApp=self._gateway.app_key,
-            tenantId=self._gateway.tenant_id,
+            msgApp=self._config.app_key,
+            tenantId=self._config.tenant_id,
             bizMsgId=platform_id,
         )
 
@@ -142,25 +175,28 @@ class ZwDingChannel:
         await self._spending.spend("", messages=0)
         await self._call(
             self._plain,
-            self._gateway.change_path,
+            self._config.change_path,
             msgType="workNotification",
             accountIds=",".join(users),
-            jsonContent=notification_json(reply, self._form, self._page),
-            tenantId=self._gateway.tenant_id,
+            jsonContent=self._message(reply),
+            tenantId=self._config.tenant_id,
             bizMsgId=platform_id,
         )
 
     async def read_member(self, code: str) -> SignedInMember:
         """The member of a one-time sign-in code (免登); raises `PlatformError`."""
-        data = data_of(await self._call(self._with_token, self._gateway.login_path, auth_code=code))
+        data = data_of(await self._call(self._with_token, self._config.login_path, auth_code=code))
         account, employee = (data.get("accountId"), data.get("employeeCode")) if isinstance(data, dict) else (None, None)
         if isinstance(account, bool) or not isinstance(account, str | int) or not str(account):
             raise PlatformError("content", "no-account", "the answer names no account")
         return SignedInMember(str(account), str(employee or ""))
 
+    def _message(self, reply: Reply) -> str:
+        return notification_json(reply, self._config.form, self._page)
+
     async def _notify(self, users: Sequence[str], message: str, serial: str) -> None:
-        gateway = self._gateway
-        await self._call(self._plain, gateway.notify_path, tenantId=gateway.tenant_id, receiverIds=",".join(users), bizMsgId=serial, msg=message)
+        config = self._config
+        await self._call(self._plain, config.notify_path, tenantId=config.tenant_id, receiverIds=",".join(users), bizMsgId=serial, msg=message)
 
     async def _call(self, api: Api, path: str, **params: str) -> dict[str, Any]:
         return await self._outbound.call(api, "POST", path, params=params)
@@ -168,15 +204,12 @@ class ZwDingChannel:
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         await self.send(incoming.sender, reply)
 
-    async def _read_message(self, request: web.Request) -> RobotMessage:
+    def _check_head(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
         if not self._secret:
             raise BadEnvelope("closed")
-        check_robot(request, self._secret, self._clock(), self._freshness)
-        data = parse_object(await callback.read_body(request, self._cap))
-        message = robot_message({**data, "senderStaffId": data.get(self._sender_field)}, app=self._gateway.app_key, arrived=self._clock())
-        sender = Address(self.name, self._gateway.app_key, message.staff_id)
-        return replace(message, incoming=replace(message.incoming, sender=sender))
+        check_robot(headers, self._secret, self._clock(), self._limits.freshness_seconds)
 
-
-def _answer(message: dict[str, Any]) -> web.Response:
-    return web.Response(body=encode(message), content_type="application/json", charset="utf-8", headers=HEADERS)
+    def _read_message(self, body: bytes) -> RobotMessage:
+        data, app = parse_object(body), self._config.app_key
+        message = robot_message({**data, "senderStaffId": data.get(self._config.sender_field)}, app=app, arrived=self._clock())
+        return replace(message, incoming=replace(message.incoming, sender=Address(self.name, app, message.staff_id)))

@@ -10,14 +10,15 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from bot.channels.base import Clock, Token
+from bot.channels.config import reveal
 from bot.channels.outbound.apis import Api, Params, Place, Sign, TokenRequest, token_in
 from bot.channels.outbound.errors import MINUTE_SECONDS, UNREADABLE, Kind, PlatformError, by_status
+from bot.channels.zwding.config import ZwDingConfig
 
 NAME = "zwding"
 ZONE: Final = ZoneInfo("Asia/Shanghai")
@@ -41,28 +42,6 @@ _WORDS: tuple[tuple[str, Kind], ...] = (
 """The platform's error codes are not documented; these words in a code or message hint at its kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """One tenant's gateway and our app at it. `prefix` is a path before every call, and signed unless `sign_prefix` is off."""
-
-    base: str
-    app_key: str
-    app_secret: str = field(repr=False)
-    tenant_id: str
-    prefix: str = ""
-    sign_prefix: bool = True
-    header_prefix: str = "X-Hmac-Auth-"
-    key_header: str = "apiKey"
-    caller_ip: str = "127.0.0.1"
-    caller_mac: str = "00:00:00:00:00:00"
-    ca_file: str = ""
-    token_path: str = "/gettoken.json"  # noqa: S105 - a path
-    notify_path: str = "/message/workNotification"
-    change_path: str = "/message/changeMessageInfo"
-    revoke_path: str = "/message/revoke"
-    login_path: str = "/rpc/oauth2/dingtalk_app_user.json"
-
-
 def signed_text(method: str, timestamp: str, nonce: str, path: str, params: Params) -> str:
     """The text to sign: four lines, and a fifth with the unencoded parameters, sorted by name and value, if there are any."""
     lines = [method, timestamp, nonce, path]
@@ -80,9 +59,9 @@ def stamp_of(now: datetime) -> str:
     return now.astimezone(ZONE).isoformat(timespec="milliseconds")
 
 
-def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Sign:
+def signer(config: ZwDingConfig, clock: Clock, four_digits: Callable[[], int]) -> Sign:
     """A function that signs requests; `four_digits` gives 0 to 9999 for the nonce."""
-    unsigned_prefix = "" if gateway.sign_prefix else gateway.prefix
+    unsigned_prefix = "" if config.sign_prefix else config.prefix
 
     def sign(method: str, path: str, params: Params) -> dict[str, str]:
         now = clock()
@@ -93,28 +72,28 @@ def signer(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> Si
             "Timestamp": timestamp,
             "Version": VERSION,
             "Nonce": nonce,
-            "Signature": signature(gateway.app_secret, text),
-            "IP": gateway.caller_ip,
-            "MAC": gateway.caller_mac,
+            "Signature": signature(reveal(config.app_secret), text),
+            "IP": config.caller_ip,
+            "MAC": config.caller_mac,
         }
-        return {gateway.key_header: gateway.app_key, **{gateway.header_prefix + name: value for name, value in named.items()}}
+        return {config.key_header: config.app_key, **{config.header_prefix + name: value for name, value in named.items()}}
 
     return sign
 
 
-def build_apis(gateway: Gateway, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
+def build_apis(config: ZwDingConfig, clock: Clock, four_digits: Callable[[], int]) -> tuple[Api, Api]:
     """The API with the signature alone, and the API with a token as well. Raises ValueError for a bad CA file."""
-    sign = signer(gateway, clock, four_digits)
-    trust = _load_ca(gateway.ca_file)
+    sign = signer(config, clock, four_digits)
+    trust = _load_ca(config.ca_file)
 
     async def fetch(raw: TokenRequest) -> Token:
-        status, answer = await raw("POST", gateway.token_path, params={"appkey": gateway.app_key, "appsecret": gateway.app_secret})
+        status, answer = await raw("POST", config.token_path, params={"appkey": config.app_key, "appsecret": reveal(config.app_secret)})
         failed = judge(status, answer)
         return token_in(raw, lambda *_: failed, status, _object_or_empty(data_of(answer)), value="accessToken", life="expiresIn")
 
     def api(place: Place) -> Api:
-        base = gateway.base.rstrip("/") + gateway.prefix.rstrip("/")
-        return Api(NAME, base, f"zwding:{gateway.app_key}", fetch, place, judge, sign, trust)
+        base = config.gateway.rstrip("/") + config.prefix.rstrip("/")
+        return Api(NAME, base, f"zwding:{config.app_key}", fetch, place, judge, sign, trust)
 
     return api("none"), api("param:access_token")
 

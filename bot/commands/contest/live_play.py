@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sqlmodel import Session
+
 from bot.commands import tasks
 from bot.commands.contest import messages
 from bot.commands.contest.play import ROOM_OPENERS, plays
 from bot.commands.router import Context, normalize
 from bot.commands.study import messages as study_messages
-from bot.commands.tasks import TaskKind
+from bot.commands.tasks import HeardAnswer, TaskKind
 from bot.domain.contest.contest import Contest
 from bot.domain.contest.stage_rounds import ROUND_LABELS
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.contest import live_broadcast, live_play
-from bot.services.contest.live_play import LIVE_FORM, PlayerSeat
+from bot.services.contest.live_play import LIVE_FORM, LiveAnswer, PlayerSeat
 from bot.services.contest.stage_scoring import BuzzerPress
 from bot.services.library import key_visibility
+from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
 from bot.storage.contest import live_state
-from bot.storage.contest.live_state import LiveState
+from bot.storage.contest.live_state import AnswerContext, LivePlace, LiveState
 
 BUZZ_WORDS = ("抢", "抢答", "我抢")
 FALSE_START_TEXTS = {"void": "本题作废", "out": "本题你们队不再参加", "on": "继续"}
@@ -109,9 +114,36 @@ def _handle_tap(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
 
 
 def _record_answer(ctx: Context, contest_id: int, n: int, text: str) -> Reply:
-    sitting_id, choice = live_play.record_live_answer(ctx.session, ctx.catalog, ctx.me.id, contest_id, n, text, ctx.incoming)
-    _take(ctx, sitting_id)
-    return Reply(f"{study_messages.RECORDED}：第 {n} 题，您答 {choice}。收题后公布答案。", done=f"已选 {choice}")
+    accepted = live_play.record_live_answer(ctx.session, ctx.catalog, ctx.me.id, contest_id, n, text, ctx.incoming)
+    _take(ctx, accepted.context.sitting_id)
+    return _accepted_reply(accepted)
+
+
+def _accepted_reply(accepted: LiveAnswer) -> Reply:
+    return Reply(
+        f"{study_messages.RECORDED}：第 {accepted.context.item.n} 题，您答 {accepted.choice}。收题后公布答案。", done=f"已选 {accepted.choice}"
+    )
+
+
+def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAnswer]) -> list[Reply | None]:
+    """The answers of a batch to the question that is open, typed or tapped."""
+    contexts = live_play.gather(session, [LivePlace(answer.person_id, answer.row_id, answer.number) for answer in heard])
+    decided = [None if context is None else _decide_plain(session, catalog, answer, context) for answer, context in zip(heard, contexts, strict=True)]
+    live_play.keep(session, [accepted for accepted in decided if accepted is not None])
+    return [None if accepted is None else _accepted_reply(accepted) for accepted in decided]
+
+
+def _decide_plain(session: Session, catalog: Catalog, answer: HeardAnswer, context: AnswerContext) -> LiveAnswer | None:
+    """The answer, where it is accepted; None for a press, for what is no answer, and for what is refused: that is said when it is heard by itself."""
+    is_of_another_contest = answer.card_row is not None and answer.card_row != context.item.contest_id
+    if is_of_another_contest or answer.text == live_broadcast.BUZZ_ANSWER or normalize(answer.text).rstrip("!。") in BUZZ_WORDS:
+        return None
+    if answer.number is None and context.course.phase == "lobby":
+        return None
+    try:
+        return live_play.decide(session, catalog, context, answer.text, answer.incoming)
+    except Refusal:
+        return None
 
 
 def _press_buzzer(ctx: Context, seat: PlayerSeat, n: int) -> Reply:
@@ -140,4 +172,18 @@ def _leave(ctx: Context, sitting_id: int) -> Reply:
     return Reply(f"已放下{name}，答过的都在。回复「继续」随时回来。", buttons=(Option("继续", "继续"),))
 
 
-tasks.register(TaskKind(LIVE_FORM.task, "l", _handle_text, _handle_tap, _resume, _resume, _resume, _leave, lambda ctx, ref: False))
+tasks.register(
+    TaskKind(
+        LIVE_FORM.task,
+        "l",
+        _handle_text,
+        _handle_tap,
+        _resume,
+        _resume,
+        _resume,
+        _leave,
+        lambda ctx, ref: False,
+        _answer_together,
+        cards_name_hand=False,
+    )
+)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
+
+from sqlmodel import Session
 
 from bot.commands import links, tasks
 from bot.commands.exam import messages
@@ -14,18 +17,20 @@ from bot.commands.exam.review import review_exam
 from bot.commands.router import Context, command, normalize
 from bot.commands.study import messages as study_messages
 from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER
-from bot.commands.tasks import TaskKind
+from bot.commands.tasks import HeardAnswer, TaskKind
 from bot.domain.exam.exam import CLOSED_BY_LABELS, Exam, date_time_text
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.text import numbers
 from bot.domain.text.typed_answers import parse_numbered
 from bot.services.exam import answers, attempt, paper_view, question_pool
-from bot.services.exam.answers import RecordedAnswer
+from bot.services.exam.answers import ExamDecision, PaperFacts, RecordedAnswer
 from bot.services.exam.own_exams import list_own_exams, own_exam_of
 from bot.services.exam.paper_view import AttemptStatus, ShownItem
+from bot.services.library.catalog import Catalog
 from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
+from bot.storage.exam.attempts import PaperPlace
 from bot.storage.study import current_task as study_current_task
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
@@ -107,6 +112,10 @@ def _show_item(ctx: Context, status: AttemptStatus, preface: str = "", place: in
     """An item of the paper (the one in hand), with something said before it."""
     shown = paper_view.shown_item(ctx.session, ctx.catalog, status.sitting_id, place or status.place)
     assert shown is not None
+    return _item_reply(status, shown, preface)
+
+
+def _item_reply(status: AttemptStatus, shown: ShownItem, preface: str) -> Reply:
     text = "\n".join(line for line in (preface, messages.status_line(status)) if line)
     return Reply(text, messages.item_card(status, shown), buttons=messages.PAPER_BUTTONS)
 
@@ -127,7 +136,7 @@ def _answer_typed(ctx: Context, sitting_id: int, text: str) -> Reply | None:
     status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
     shown = paper_view.shown_item(ctx.session, ctx.catalog, sitting_id, status.place)
     assert shown is not None
-    place = _parse_place(tidied, shown)
+    place = _parse_place(tidied, has_options=bool(shown.options))
     if place is not None:
         return _turn_to(ctx, sitting_id, place)
     numbered = parse_numbered(text)
@@ -150,10 +159,10 @@ def _record_typed(ctx: Context, sitting_id: int, shown: ShownItem, text: str) ->
         raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (messages.SHEET, messages.HAND_IN)) from None
 
 
-def _parse_place(text: str, shown: ShownItem) -> int | None:
+def _parse_place(text: str, *, has_options: bool) -> int | None:
     """The place that a text turns to: 第 5 题, and 5 alone where no answer is written; None when it is anything else."""
     match = _PLACE.fullmatch(unicodedata.normalize("NFKC", text))
-    if match is None or (not match[2] and (not shown.options or not text.isdigit())):
+    if match is None or (not match[2] and (not has_options or not text.isdigit())):
         return None
     return numbers.to_int(match[1])
 
@@ -168,20 +177,58 @@ def _answer_tapped(ctx: Context, sitting_id: int, n: int, text: str) -> Reply:
 
 
 def _recorded_reply(ctx: Context, recorded: RecordedAnswer) -> Reply:
+    status = recorded.status
+    shown = paper_view.shown_item(ctx.session, ctx.catalog, status.sitting_id, status.place) if status.is_open and status.unanswered else None
+    return _reply_to_recorded(recorded, shown)
+
+
+def _reply_to_recorded(recorded: RecordedAnswer, next_item: ShownItem | None) -> Reply:
     """An answer is recorded; whether it is right is not said. Then the next item, or what there is to do at the end."""
     status = recorded.status
     text = f"{study_messages.RECORDED}：第 {recorded.n} 题 {recorded.choice[:20]}。"
     if not status.is_open:
         return Reply(text)
     answered = f"已选 {recorded.choice}" if len(recorded.choice) <= 5 else "已作答"
-    if not status.unanswered:
+    if next_item is None:
         return Reply(
             f"{text}\n{messages.status_line(status)}可以发「答题卡」再看一遍，或「交卷」。",
             buttons=(messages.SHEET, messages.HAND_IN),
             done=answered,
         )
-    next_item = _show_item(ctx, status, text)
-    return Reply(next_item.text, next_item.card, next_item.buttons, done=answered)
+    return replace(_item_reply(status, next_item, text), done=answered)
+
+
+def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAnswer]) -> list[Reply | None]:
+    """The plain answers of a batch: to the item in hand or the one that was tapped, in open papers and in time."""
+    facts = answers.gather(session, [PaperPlace(answer.person_id, answer.row_id, answer.number) for answer in heard])
+    decisions = [None if known is None else _decide_plain(session, catalog, answer, known) for answer, known in zip(heard, facts, strict=True)]
+    kept = [decision for decision in decisions if decision is not None]
+    answers.keep(session, kept)
+    statuses = [decision.recorded.status for decision in kept]
+    next_items = attempts.items_at(session, [(status.sitting_id, status.place) for status in statuses if status.unanswered])
+    replies: list[Reply | None] = []
+    for decision in decisions:
+        item = None if decision is None else next_items.get(decision.recorded.status.sitting_id)
+        shown = None if item is None else paper_view.as_shown(session, catalog, item)
+        replies.append(None if decision is None else _reply_to_recorded(decision.recorded, shown))
+    return replies
+
+
+def _decide_plain(session: Session, catalog: Catalog, answer: HeardAnswer, facts: PaperFacts) -> ExamDecision | None:
+    """The decision on a plain answer; None for what turns to a place, names one, is refused, or comes after the paper was closed."""
+    if facts.attempt.state != "open":
+        return None
+    if answer.number is None:
+        has_options = bool(catalog.question(session, facts.item.version_id).choices)
+        tidied = normalize(answer.text)
+        numbered = parse_numbered(answer.text) is not None and (has_options or "题" in tidied)
+        if numbered or _parse_place(tidied, has_options=has_options) is not None:
+            return None
+    try:
+        return answers.decide(session, catalog, facts, answer.text, answer.incoming, answer.incoming.arrived)
+    except Refusal:
+        # Said again, with all that belongs to it, when the message is heard by itself.
+        return None
 
 
 # ── Moving about ──
@@ -231,7 +278,7 @@ def _expects_text(ctx: Context, sitting_id: int) -> bool:
     return shown is not None and not shown.options
 
 
-tasks.register(TaskKind("exam", "e", _answer_typed, _answer_tapped, _resume, _next_item, _skip, _pause, _expects_text))
+tasks.register(TaskKind("exam", "e", _answer_typed, _answer_tapped, _resume, _next_item, _skip, _pause, _expects_text, _answer_together))
 
 
 def _ended_sentence(ctx: Context) -> str:

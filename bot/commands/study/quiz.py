@@ -229,8 +229,11 @@ def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAn
     )
     decisions: list[AnswerDecision] = []
     replies: list[Reply | None] = []
-    for answer, known in zip(heard, facts, strict=True):
-        decision = None if known is None else _decide_plain(session, catalog, answer, known)
+    at_gate = [(k, known.sitting) for k, known in enumerate(facts) if known is not None and _is_next_in_open_set(known)]
+    refusals = quiz.gate_refusals(session, [(sitting, heard[k].incoming) for k, sitting in at_gate])
+    let_in = {k for (k, _), refusal in zip(at_gate, refusals, strict=True) if refusal is None}
+    for k, (answer, known) in enumerate(zip(heard, facts, strict=True)):
+        decision = None if known is None or k not in let_in else _decide_plain(session, catalog, answer, known)
         if decision is None:
             replies.append(None)
             continue
@@ -240,11 +243,13 @@ def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAn
     return replies
 
 
+def _is_next_in_open_set(facts: AnswerFacts) -> bool:
+    """Whether the place is free, and another follows it at once; nobody's key has to be withheld."""
+    return not (facts.is_answered or facts.is_watched) and facts.next_item is not None and facts.sitting.state == "open"
+
+
 def _decide_plain(session: Session, catalog: Catalog, answer: HeardAnswer, facts: AnswerFacts) -> AnswerDecision | None:
     """The decision on a plain answer; None where something else comes of it, which `quiz.answer` and its callers look after."""
-    sitting = facts.sitting
-    if facts.is_answered or facts.is_watched or facts.next_item is None or sitting.state != "open" or sitting.kind in quiz.ANSWER_GATES:
-        return None
     question = catalog.question(session, facts.item.version_id)
     choice = question.parse_answer(answer.text) if question.choices else None
     if choice is None:

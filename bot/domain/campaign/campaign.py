@@ -93,7 +93,10 @@ class CampaignPreview:
 
 @dataclass(frozen=True, slots=True)
 class FiredCampaign:
-    """One occurrence that this call brought about: sent out (perhaps late) or marked missed."""
+    """One occurrence that this call brought about: sent out (perhaps late) or marked missed.
+
+    `invited` and `excluded` count everybody, also where `is_complete` says that the deliveries of some are still to be queued.
+    """
 
     campaign_id: int
     occurrence_id: int
@@ -103,3 +106,4 @@ class FiredCampaign:
     invited: int = 0
     excluded: int = 0
     note: str = ""
+    is_complete: bool = True

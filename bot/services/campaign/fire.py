@@ -39,13 +39,18 @@ def fire_due(session: Session, catalog: Catalog, calendar: Calendar, now: dateti
     """
     if switches.is_on(session, switches.PAUSED):
         return []
+    if (going_on := _queue_next_piece(session)) is not None:
+        return [going_on]
     fired: list[FiredCampaign] = []
     for campaign_id in campaign_rows.due_ids(session, now):
         campaign = campaign_rows.lock_if_free(session, campaign_id)
         if campaign is None or campaign.state != "running" or campaign.planned_until is None or campaign.planned_until > now:
             continue
         fired += fire(session, catalog, calendar, campaign, now)
-        if sum(fired_campaign.invited for fired_campaign in fired) >= MAX_QUEUED_PER_RUN:
+        if (
+            any(not fired_campaign.is_complete for fired_campaign in fired)
+            or sum(fired_campaign.invited for fired_campaign in fired) >= MAX_QUEUED_PER_RUN
+        ):
             break
     notify_missed(session, [fired_campaign for fired_campaign in fired if fired_campaign.state == "missed"], now)
     notify_calendar(session, calendar, now)
@@ -94,8 +99,32 @@ def _record_occurrence(session: Session, campaign: Campaign, due: datetime, now:
     occurrence_id = campaign_rows.add_occurrence(session, campaign.id, due, now, part=part, content=content, note=note)
     if occurrence_id is None:
         return None
-    invited, excluded = campaign_rows.queue_deliveries(session, campaign.id, occurrence_id, campaign.audience, now, note)
-    return FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "fired", invited, excluded, note)
+    invited, excluded, is_complete = campaign_rows.queue_deliveries(session, campaign.id, occurrence_id, campaign.audience, now, note)
+    return FiredCampaign(campaign.id, occurrence_id, campaign.name, due, "fired", invited, excluded, note, is_complete)
+
+
+def _queue_next_piece(session: Session) -> FiredCampaign | None:
+    """The next piece of what is queued a piece at a time, the oldest first; None where there is nothing of the kind.
+
+    The audience is that of the day on which it fired, whoever goes on with it.
+    """
+    for unfinished in campaign_rows.unfinished_occurrences(session):
+        campaign = campaign_rows.lock_if_free(session, unfinished.campaign_id)
+        occurrence = campaign_rows.occurrence(session, unfinished.id)
+        if campaign is None or occurrence is None or campaign.state == "paused":
+            continue
+        if campaign.state == "stopped" or occurrence.state != "fired":
+            # Stopped or recalled meanwhile: whoever has no delivery yet gets none.
+            campaign_rows.finish_queueing(session, unfinished.id)
+            continue
+        current = next((again for again in campaign_rows.unfinished_occurrences(session) if again.id == unfinished.id), None)
+        if current is None:
+            continue
+        invited, excluded, is_complete = campaign_rows.queue_deliveries(
+            session, campaign.id, current.id, campaign.audience, current.fired_at, current.note, after=current.queued_after
+        )
+        return FiredCampaign(campaign.id, current.id, campaign.name, occurrence.due, "fired", invited, excluded, current.note, is_complete)
+    return None
 
 
 def _plan_next(session: Session, catalog: Catalog, calendar: Calendar, campaign: Campaign, now: datetime) -> None:

@@ -40,8 +40,8 @@ def queue_now(
     occurrence_id = campaign.add_occurrence(session, campaign_id, now, now, content=content)
     if occurrence_id is None:
         raise AssertionError("a new campaign has no occurrence")
-    invited, excluded = campaign.queue_deliveries(session, campaign_id, occurrence_id, audience, now)
-    return FiredCampaign(campaign_id, occurrence_id, name, now, "fired", invited, excluded)
+    invited, excluded, is_complete = campaign.queue_deliveries(session, campaign_id, occurrence_id, audience, now)
+    return FiredCampaign(campaign_id, occurrence_id, name, now, "fired", invited, excluded, is_complete=is_complete)
 
 
 def _add_campaign(

@@ -71,10 +71,15 @@ def waiting_task(session: Session, person_id: int) -> WaitingTask | None:
     return None if duel_id is None else WaitingTask(FORMS[KIND].task, 0, "对战（对手到了，已经在计时）", FORMS[KIND].claim, RESUME_COMMAND)
 
 
-def check_in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
-    duel = duels.get(session, int(sitting.scope))
-    if duel is None or duel.state != "running" or incoming.arrived >= duel.until:
-        raise Refusal("未记录：这场对战已经到时，以服务器收到的时间为准。已答的都算数；想再来一场请发「对战」。")
+def late_answers(session: Session, arriving: Sequence[tuple[OpenSitting, Incoming]]) -> list[Refusal | None]:
+    """Why answers do not count: by their arrival at the server, while the match runs."""
+    running = {duel.id: duel for duel in duels.get_all(session, {int(sitting.scope) for sitting, _ in arriving}) if duel.state == "running"}
+    refusals: list[Refusal | None] = []
+    for sitting, incoming in arriving:
+        duel = running.get(int(sitting.scope))
+        is_late = duel is None or incoming.arrived >= duel.until
+        refusals.append(Refusal("未记录：这场对战已经到时，以服务器收到的时间为准。已答的都算数；想再来一场请发「对战」。") if is_late else None)
+    return refusals
 
 
 def finish_player(session: Session, sitting: OpenSitting, now: datetime) -> DuelProgress:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session
 
 from bot.domain.contest.live_state import ContestCourse
-from bot.domain.library.question import Question
+from bot.domain.library.question import Grade, Question
 from bot.domain.message import Incoming, Refusal
 from bot.domain.people.person import Learner
 from bot.domain.study.sitting import FORMS
@@ -16,7 +17,7 @@ from bot.services.contest import play, stage_scoring
 from bot.services.library.catalog import Catalog
 from bot.services.study import answers, current_task
 from bot.storage.contest import live_answers, live_state, teams
-from bot.storage.contest.live_state import LiveItem, LiveState
+from bot.storage.contest.live_state import AnswerContext, LiveItem, LivePlace, LiveState
 from bot.storage.study import answers as study_answers
 from bot.storage.study import sittings
 
@@ -92,30 +93,64 @@ def current_view(session: Session, catalog: Catalog, seat: PlayerSeat) -> LiveVi
     return LiveView(seat, item, catalog.question(session, item.version_id), recorded[1] if recorded else "")
 
 
-def record_live_answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> tuple[int, str]:
-    """Record one answer: (sitting, the recognised choice). The first recorded answer stands; the arrival at the edge decides whether it is in time.
+@dataclass(slots=True)
+class LiveAnswer:
+    """An answer that is accepted, before it is written."""
 
-    Nothing is said of right and wrong: that is for everybody at once, after the close (bot/docs/reliability.md D8, D9). Raises `Refusal`.
-    """
-    context = live_state.answer_context(session, contest_id, n, person_id)
-    if context is None or context.sitting_id is None:
-        require_seat(session, person_id, contest_id)
-        raise Refusal("未记录：这一题还没有开始。")
+    context: AnswerContext
+    choice: str
+    grade: Grade
+    incoming: Incoming
+
+
+def gather(session: Session, places: Sequence[LivePlace]) -> list[AnswerContext | None]:
+    """What decides on each answer; None for a question that was never started."""
+    return live_state.answer_contexts(session, places)
+
+
+def decide(session: Session, catalog: Catalog, context: AnswerContext, text: str, incoming: Incoming) -> LiveAnswer:
+    """Whether an answer is accepted: the first recorded one stands, and the arrival at the edge decides whether it is in time. Raises `Refusal`."""
     item = context.item
     if context.choice:
-        raise Refusal(f"未记录：第 {n} 题您已经答过（{context.choice}），以第一次为准。")
+        raise Refusal(f"未记录：第 {item.n} 题您已经答过（{context.choice}），以第一次为准。")
     if item.void:
-        raise Refusal(f"未记录：第 {n} 题已经作废（{item.void}）。")
+        raise Refusal(f"未记录：第 {item.n} 题已经作废（{item.void}）。")
     stage_scoring.check_phone_answer(item, context.team_id)
     question = catalog.question(session, item.version_id)
     choice = question.parse_answer(text)
     if choice is None:
-        raise Refusal(f"未记录：第 {n} 题是{question.label}，请点选项，或回复选项字母。")
+        raise Refusal(f"未记录：第 {item.n} 题是{question.label}，请点选项，或回复选项字母。")
     if not item.window.accepts(incoming.arrived):
         raise Refusal(_late_text(context.course, item))
-    graded = answers.grade(question, choice)
-    study_answers.record(session, [answers.answer_row(person_id, context.sitting_id, item, choice, graded, incoming, incoming.arrived)])
-    return context.sitting_id, choice
+    return LiveAnswer(context, choice, answers.grade(question, choice), incoming)
+
+
+def keep(session: Session, accepted: Sequence[LiveAnswer]) -> None:
+    """Record answers. Nothing is said of right and wrong: that is for everybody at once, after the close (bot/docs/reliability.md D8, D9)."""
+    rows = [
+        answers.answer_row(
+            answer.context.person_id,
+            answer.context.sitting_id,
+            answer.context.item,
+            answer.choice,
+            answer.grade,
+            answer.incoming,
+            answer.incoming.arrived,
+        )
+        for answer in accepted
+    ]
+    study_answers.record(session, rows)
+
+
+def record_live_answer(session: Session, catalog: Catalog, person_id: int, contest_id: int, n: int, text: str, incoming: Incoming) -> LiveAnswer:
+    """Record one answer of a participant. Raises `Refusal` for somebody who is none, and as `decide` does."""
+    sitting_id = require_seat(session, person_id, contest_id).sitting_id
+    (context,) = gather(session, [LivePlace(person_id, sitting_id, n)])
+    if context is None:
+        raise Refusal("未记录：这一题还没有开始。")
+    accepted = decide(session, catalog, context, text, incoming)
+    keep(session, [accepted])
+    return accepted
 
 
 def _late_text(course: ContestCourse, item: LiveItem) -> str:

@@ -224,9 +224,22 @@ def lock_open(session: Session, contest_id: int, arrived: datetime) -> Contest:
     return locked
 
 
-def check_in_time(session: Session, sitting: OpenSitting, incoming: Incoming, now: datetime) -> None:
-    """An answer counts by its arrival at the server."""
-    lock_open(session, int(sitting.scope), incoming.arrived)
+def late_answers(session: Session, arriving: Sequence[tuple[OpenSitting, Incoming]]) -> list[Refusal | None]:
+    """Why answers do not count: by their arrival at the server. The contests of those that do are held open."""
+    held: dict[int, Contest] = {}
+
+    def why_late(sitting: OpenSitting, incoming: Incoming) -> Refusal | None:
+        contest_id = int(sitting.scope)
+        try:
+            if contest_id in held:
+                check_open(held[contest_id], incoming.arrived)
+            else:
+                held[contest_id] = lock_open(session, contest_id, incoming.arrived)
+        except Refusal as refusal:
+            return refusal
+        return None
+
+    return [why_late(sitting, incoming) for sitting, incoming in arriving]
 
 
 def end_set(session: Session, catalog: Catalog, sitting: OpenSitting, now: datetime) -> SetOutcome:

@@ -149,16 +149,17 @@ def seconds_left(attempt: Attempt, now: datetime) -> int:
 
 def shown_paper(session: Session, catalog: Catalog, sitting_id: int) -> list[ShownItem]:
     """The whole paper in its order as its person sees it: options shuffled, what was answered, worth; never a key."""
-    return [_shown_item(session, catalog, item) for item in attempts.items(session, sitting_id)]
+    return [as_shown(session, catalog, item) for item in attempts.items(session, sitting_id)]
 
 
 def shown_item(session: Session, catalog: Catalog, sitting_id: int, n: int) -> ShownItem | None:
     """One item of a paper; None for a place that it does not have."""
     item = attempts.item(session, sitting_id, n)
-    return None if item is None else _shown_item(session, catalog, item)
+    return None if item is None else as_shown(session, catalog, item)
 
 
-def _shown_item(session: Session, catalog: Catalog, item: PaperItem) -> ShownItem:
+def as_shown(session: Session, catalog: Catalog, item: PaperItem) -> ShownItem:
+    """An item as its person sees it."""
     question = shown_question(session, catalog, item)
     choice = None if item.choice is None else to_shown_letters(item.choice, item.shuffle)
     label = KINDS[question.kind].label

@@ -8,8 +8,6 @@ from datetime import datetime, time
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-import xlsxwriter
-
 from bot.domain.reports import Part, Row, Table, plain_text
 from bot.services.reports.text import cell_text, display_width
 
@@ -24,6 +22,8 @@ CELL_LIMIT = 32_000
 def write(table: Table, out: BinaryIO) -> None:
     """One sheet a part, rows written as they come and kept in no memory; a sheet 说明 says by which day, rules and seal."""
     buffer = io.BytesIO()
+    import xlsxwriter
+
     book = xlsxwriter.Workbook(
         buffer,
         {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "nan_inf_to_errors": False},

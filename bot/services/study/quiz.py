@@ -65,9 +65,20 @@ class AnswerOutcome:
     """Why right and wrong are not told yet; empty when they are."""
 
 
-AnswerGate = Callable[[Session, OpenSitting, Incoming, datetime], None]
+AnswerGate = Callable[[Session, Sequence[tuple[OpenSitting, Incoming]]], list[Refusal | None]]
 ANSWER_GATES: dict[str, AnswerGate] = {}
-"""What stands before an answer in a kind of sitting: raises `Refusal` where it must not count any more."""
+"""What stands before the answers in a kind of sitting: why each of them must not count any more, None where it does."""
+
+
+def gate_refusals(session: Session, arriving: Sequence[tuple[OpenSitting, Incoming]]) -> list[Refusal | None]:
+    """Why each answer is not let in, by the gate of its kind of sitting; None where it is."""
+    refusals: list[Refusal | None] = [None] * len(arriving)
+    for kind, gate in ANSWER_GATES.items():
+        of_kind = [k for k, (sitting, _) in enumerate(arriving) if sitting.kind == kind]
+        if of_kind:
+            for k, refusal in zip(of_kind, gate(session, [arriving[k] for k in of_kind]), strict=True):
+                refusals[k] = refusal
+    return refusals
 
 
 def draw_questions(pool: Sequence[str], known: dict[str, int], size: int, rng: random.Random) -> list[str]:
@@ -218,8 +229,9 @@ def resume(session: Session, catalog: Catalog, person_id: int, sitting_id: int, 
 def answer(session: Session, catalog: Catalog, person_id: int, asked: AskedQuestion, choice: str, incoming: Incoming, now: datetime) -> AnswerOutcome:
     """Record, mark and credit one answer. `choice` as the question heard it; the place must be unanswered."""
     item, sitting = asked.item, asked.sitting
-    if sitting.kind in ANSWER_GATES:
-        ANSWER_GATES[sitting.kind](session, sitting, incoming, now)
+    (refusal,) = gate_refusals(session, [(sitting, incoming)])
+    if refusal is not None:
+        raise refusal
     (facts,) = answers.gather(session, [answers.lookup(person_id, sitting.id, item.n, day_of(now))])
     if facts is None:
         raise Refusal("这一组题已经做完了。")

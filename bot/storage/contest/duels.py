@@ -5,24 +5,25 @@ Every change locks the match row first, so that any number of replicas may work 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import select
 from sqlmodel import Session
 
 from bot.domain.contest.leaderboard import ContestResult
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement, bind, columns, table
 from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.contest import DuelRow
 
 QUEUE_LOCK = 7_235_016
 """PostgreSQL's advisory lock under which the queue of waiting players is searched: two who come at once find each other."""
 
 _LOCK_QUEUE = Statement("SELECT pg_advisory_xact_lock(:n)")
-_COLUMNS = "id, size, invited, state, made_by, made_at, until, started_at"
 _INSERT = Statement(
     """INSERT INTO duel (size, invited, state, made_by, made_at, until) VALUES (:size, :invited, 'calling', :by, :at, :until) RETURNING id"""
 )
-_GET = Statement(f"SELECT {_COLUMNS} FROM duel WHERE id = :id")  # noqa: S608
 _LOCK = Statement("SELECT id FROM duel WHERE id = :id FOR UPDATE")
 _FIND_WAITING = Statement(
     """SELECT id FROM duel WHERE state = 'calling' AND invited = 0 AND size = :size AND until > :now
@@ -107,6 +108,10 @@ class DuelPlayer:
         return self.state in ("ready", "playing", "done")
 
 
+_duels = table(DuelRow)
+_OF_IDS = Query(select(*columns(_duels, Duel, is_invited=_duels.c.invited)).where(_duels.c.id.in_(bind("ids"))), gives=Duel)
+
+
 def _is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
@@ -122,11 +127,12 @@ def add(session: Session, size: int, by: int, at: datetime, until: datetime, *, 
 
 
 def get(session: Session, duel_id: int) -> Duel | None:
-    row = _GET.one(session, id=duel_id)
-    if row is None:
-        return None
-    started = None if row[7] is None else moment(row[7])
-    return Duel(row[0], row[1], bool(row[2]), row[3], row[4], moment(row[5]), moment(row[6]), started)
+    return next(iter(get_all(session, [duel_id])), None)
+
+
+def get_all(session: Session, duel_ids: Collection[int]) -> list[Duel]:
+    """The matches of these numbers."""
+    return _OF_IDS.all(session, ids=duel_ids)
 
 
 def lock(session: Session, duel_id: int) -> Duel | None:

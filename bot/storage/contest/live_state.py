@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+from sqlalchemy import Integer, Text, and_, cast, func, select
 from sqlmodel import Session
 
 from bot.domain.contest import stage_rounds
-from bot.domain.contest.live_state import AnswerWindow, ContestCourse
+from bot.domain.contest.live_state import AnswerWindow, ContestCourse, Phase
 from bot.domain.contest.stage_rounds import Round, StageScheme
 from bot.domain.message import Refusal
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement, columns, given, table
 from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.contest import LiveRow, TeamMemberRow
+from bot.storage.tables.study import AnswerRow, SittingRow
 
 _SELECT_LIVE = """SELECT l.contest_id, c.name, c.form, c.state, c.rules, l.code, l.secret, l.phase, l.item, l.paused, l.version, l.host_id,
         COALESCE(p.name, ''), l.scheme, (SELECT COUNT(*) FROM contest_item i WHERE i.contest_id = l.contest_id), l.opened_at,
@@ -38,13 +42,6 @@ _LAST_CHANGE = Statement("SELECT MAX(changed_at) FROM live WHERE phase <> 'finis
 _ITEM_COLUMNS = """i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
         i.void, c.question, c.version_id, c.points, c.part"""
 _SELECT_ITEM = f"SELECT {_ITEM_COLUMNS} FROM live_item i JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n WHERE i.contest_id = :id"  # noqa: S608
-_ANSWER_CONTEXT = Statement(
-    f"""SELECT {_ITEM_COLUMNS}, l.phase, l.item, l.paused, s.id, a.choice, m.team_id
-        FROM live l JOIN live_item i ON i.contest_id = l.contest_id AND i.n = :n JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n
-        LEFT JOIN sitting s ON s.person_id = :person_id AND s.kind = 'live' AND s.scope = :scope
-        LEFT JOIN answer a ON a.sitting_id = s.id AND a.n = i.n
-        LEFT JOIN team_member m ON m.contest_id = l.contest_id AND m.person_id = :person_id WHERE l.contest_id = :id"""  # noqa: S608
-)
 _ONE_ITEM = Statement(_SELECT_ITEM + " AND i.n = :n")
 _ITEMS = Statement(_SELECT_ITEM + " ORDER BY i.n")
 _PROGRAMME = Statement("SELECT n, question, version_id, points, part FROM contest_item WHERE contest_id = :id ORDER BY n")
@@ -106,15 +103,37 @@ class LiveItem:
     part: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerContext:
-    """What decides whether an answer is accepted: the question, the contest's course, the sitting (None: not a participant), the earlier answer."""
+@dataclass(slots=True)
+class SeatAtItem:
+    """A participant and a question: the contest's course, the earlier answer (None: none), the team (None: none)."""
 
+    contest_id: int
+    item_n: int
+    phase: Phase
+    course_item: int
+    paused: bool
+    choice: str | None
+    team_id: int | None
+
+
+@dataclass(slots=True)
+class AnswerContext:
+    """What decides whether an answer is accepted: who answers in which sitting, the question, the contest's course, the earlier answer."""
+
+    person_id: int
+    sitting_id: int
     item: LiveItem
     course: ContestCourse
-    sitting_id: int | None
     choice: str
     team_id: int | None
+
+
+class LivePlace(NamedTuple):
+    """A question of the contest in whose sitting a person answers; None for the current one."""
+
+    person_id: int
+    sitting_id: int
+    n: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +227,39 @@ def get_item(session: Session, contest_id: int, n: int) -> LiveItem | None:
     return None if row is None else _item_of_row(row)
 
 
-def answer_context(session: Session, contest_id: int, n: int, person_id: int) -> AnswerContext | None:
-    """Everything that decides whether an answer is taken, in one statement: two thousand ask at once. None for a question that was never started."""
-    row = _ANSWER_CONTEXT.one(session, id=contest_id, n=n, person_id=person_id, scope=str(contest_id))
-    if row is None:
-        return None
-    phase, item_n, paused, sitting_id, choice, team_id = row[17:]
-    return AnswerContext(_item_of_row(row), ContestCourse(phase, item_n, bool(paused)), sitting_id, choice or "", team_id)
+_places = given("places", person_id=Integer, sitting_id=Integer, n=Integer, k=Integer)
+_answers, _live, _members, _sittings = table(AnswerRow), table(LiveRow), table(TeamMemberRow), table(SittingRow)
+_asked_n = func.coalesce(_places.c.n, _live.c.item)
+_SEATS = Query(
+    select(
+        _places.c.k,
+        *columns(_live, SeatAtItem, item_n=_asked_n, course_item=_live.c.item, choice=_answers.c.choice, team_id=_members.c.team_id),
+    )
+    .select_from(_places)
+    .join(_sittings, and_(_sittings.c.id == _places.c.sitting_id, _sittings.c.person_id == _places.c.person_id, _sittings.c.kind == "live"))
+    .join(_live, cast(_live.c.contest_id, Text) == _sittings.c.scope)
+    .outerjoin(_answers, and_(_answers.c.sitting_id == _sittings.c.id, _answers.c.n == _asked_n))
+    .outerjoin(_members, and_(_members.c.contest_id == _live.c.contest_id, _members.c.person_id == _sittings.c.person_id)),
+    gives=(int, SeatAtItem),
+)
+
+
+def answer_contexts(session: Session, places: Sequence[LivePlace]) -> list[AnswerContext | None]:
+    """Everything that decides whether answers are taken, in one statement and one a question: two thousand ask at once.
+
+    None for a question that was never started, and for a sitting that is not this person's.
+    """
+    contexts: list[AnswerContext | None] = [None] * len(places)
+    items: dict[tuple[int, int], LiveItem | None] = {}
+    for k, seat in _SEATS.all(session, places=[(*place, k) for k, place in enumerate(places)]):
+        question = (seat.contest_id, seat.item_n)
+        if question not in items:
+            items[question] = get_item(session, *question)
+        item = items[question]
+        if item is not None:
+            course = ContestCourse(seat.phase, seat.course_item, seat.paused)
+            contexts[k] = AnswerContext(places[k].person_id, places[k].sitting_id, item, course, seat.choice or "", seat.team_id)
+    return contexts
 
 
 def list_items(session: Session, contest_id: int) -> list[LiveItem]:

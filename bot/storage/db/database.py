@@ -65,21 +65,28 @@ class Database:
         worked on by it first, with the `item` of each, and by `work` only where that gave nothing. Raises `Busy` when the database cannot be
         written within `patience` seconds; then nothing was recorded and nothing will be.
         """
+        # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
+        return await self.submit(work, of, together=together, item=item)
+
+    def submit(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None) -> asyncio.Future[T]:
+        """`write` for who waits without a task: the future holds the result or the exception."""
         writer = self._writers[_writer_index(of, len(self._writers))]
-        if len(writer.waiting) >= self._limit:
-            raise Busy("queue")
         loop = asyncio.get_running_loop()
         job = WriteJob(work, of, loop, loop.create_future(), time.monotonic(), together, item)
-        writer.put(job)
+        try:
+            if len(writer.waiting) >= self._limit:
+                raise Busy("queue")
+            writer.put(job)
+        except Busy as busy:
+            job.future.set_exception(busy)
+            return job.future
         if not writer.wake_scheduled:
             writer.wake_scheduled = True
             loop.call_soon(writer.wake)
         if loop not in writer.sweeping_loops:
             writer.sweeping_loops.add(loop)
             loop.call_later(SWEEP_SECONDS, writer.sweep, loop, self._patience)
-        # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
-        result: T = await job.future
-        return result
+        return job.future
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returned, from a read-only connection in another thread; it sees what was committed when it began."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, and_, case, exists, func, literal, or_, select, update
+from sqlalchemy import Integer, Text, and_, case, cast, exists, func, literal, or_, select, update
 from sqlmodel import Session
 
 from bot.domain.exam.exam import Attempt, Exam
 from bot.storage.db.engine import is_sqlite_session
-from bot.storage.db.query import Query, bind, binds, columns, cross_join, insert, table
+from bot.storage.db.query import Query, bind, binds, columns, cross_join, given, insert, table
 from bot.storage.tables.columns import FlagType
 from bot.storage.tables.exam import AttemptRow, ExamRow
 from bot.storage.tables.people import PersonRow
@@ -189,6 +189,68 @@ _ANSWER_BY_MESSAGE = Query(
     ),
     gives=int,
 )
+
+
+class PaperPlace(NamedTuple):
+    """A place of a person's paper; None for the one in hand."""
+
+    person_id: int
+    sitting_id: int
+    n: int | None
+
+
+@dataclass(slots=True)
+class PaperState:
+    """How far a paper is: its size, the place in hand, and the places that are answered, as a text."""
+
+    size: int
+    next: int
+    answered: str | None
+
+
+_PLACES = given("places", person_id=Integer, sitting_id=Integer, n=Integer, k=Integer)
+_EARLIER = _ANSWER.alias("earlier")
+_ANSWERED = select(func.aggregate_strings(cast(_EARLIER.c.n, Text), ",")).where(_EARLIER.c.sitting_id == _SITTING.c.id).scalar_subquery()
+# In the order of the ids, in which everybody takes the locks.
+_HOLD_PLACES = Query(
+    select(
+        _PLACES.c.k,
+        *columns(_ATTEMPT, Attempt),
+        *columns(_SITTING, PaperState, answered=_ANSWERED),
+        *columns(_ITEM, PaperItem, choice=_ANSWER.c.choice),
+    )
+    .select_from(_PLACES)
+    .join(_ATTEMPT, and_(_ATTEMPT.c.sitting_id == _PLACES.c.sitting_id, _ATTEMPT.c.person_id == _PLACES.c.person_id))
+    .join(_SITTING, _SITTING.c.id == _ATTEMPT.c.sitting_id)
+    .join(_ITEM, and_(_ITEM.c.sitting_id == _ATTEMPT.c.sitting_id, _ITEM.c.n == func.coalesce(_PLACES.c.n, _SITTING.c.next)))
+    .outerjoin(_ANSWER, and_(_ANSWER.c.sitting_id == _ITEM.c.sitting_id, _ANSWER.c.n == _ITEM.c.n))
+    .order_by(_ATTEMPT.c.sitting_id)
+    .with_for_update(of=_ATTEMPT),
+    gives=(int, Attempt, PaperState, PaperItem),
+)
+_ITEMS_AT = Query(
+    select(_ITEM.c.sitting_id, *columns(_ITEM, PaperItem, choice=_ANSWER.c.choice))
+    .select_from(_PLACES)
+    .join(_ITEM, and_(_ITEM.c.sitting_id == _PLACES.c.sitting_id, _ITEM.c.n == _PLACES.c.n))
+    .outerjoin(_ANSWER, and_(_ANSWER.c.sitting_id == _ITEM.c.sitting_id, _ANSWER.c.n == _ITEM.c.n)),
+    gives=(int, PaperItem),
+)
+
+
+def hold_places(session: Session, places: Sequence[PaperPlace]) -> list[tuple[Attempt, PaperState, PaperItem] | None]:
+    """Places with their attempts, in their order; None for a paper that is not the person's, or a place that it does not have.
+
+    Nobody else records in the attempts, closes or settles them until this transaction ends.
+    """
+    held: list[tuple[Attempt, PaperState, PaperItem] | None] = [None] * len(places)
+    for k, attempt, state, item in _HOLD_PLACES.all(session, places=[(*place, k) for k, place in enumerate(places)]):
+        held[k] = attempt, state, item
+    return held
+
+
+def items_at(session: Session, places: Sequence[tuple[int, int]]) -> dict[int, PaperItem]:
+    """The items at places (sitting, n), one of each sitting, by sitting."""
+    return dict(_ITEMS_AT.all(session, places=[(0, sitting_id, n, k) for k, (sitting_id, n) in enumerate(places)]))
 
 
 def items(session: Session, sitting_id: int) -> list[PaperItem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
 from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column
@@ -14,6 +14,7 @@ CAMPAIGN_STATES = ("draft", "running", "paused", "stopped", "done")
 DELIVERY_STATES = ("queued", "sending", "sent", "failed", "unknown", "skipped")
 _QUEUED = text("state = 'queued'")
 _SENDING = text("state = 'sending'")
+_UNFINISHED = text("queued_after IS NOT NULL")
 
 
 class CampaignRow(SQLModel, table=True):
@@ -49,7 +50,10 @@ class CampaignRow(SQLModel, table=True):
 
 
 class OccurrenceRow(SQLModel, table=True):
-    """A campaign fell due: one row a (campaign, due), whoever believed that it was time (bot/docs/reliability.md S1)."""
+    """A campaign fell due: one row a (campaign, due), whoever believed that it was time (bot/docs/reliability.md S1).
+
+    `queued_after` is the last person for whom a delivery was queued while the rest still is to be; empty once everybody has theirs.
+    """
 
     __tablename__ = "occurrence"
     __table_args__ = (
@@ -57,6 +61,7 @@ class OccurrenceRow(SQLModel, table=True):
         UniqueConstraint("campaign_id", "due"),
         is_moment("due"),
         is_moment("fired_at"),
+        Index("occurrence_unfinished", "id", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
         STRICT,
     )
 
@@ -70,3 +75,4 @@ class OccurrenceRow(SQLModel, table=True):
     invited: int = integer_column(default=0)
     excluded: int = integer_column(default=0)
     note: str = text_column(default="")
+    queued_after: int | None = integer_column(default=None)

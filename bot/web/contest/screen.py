@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable
 from urllib.parse import quote
 
-import segno
 from aiohttp import web
 
 from bot.storage.contest import live_state
@@ -46,6 +45,8 @@ class ScreenPage:
         """The QR code: the address of the join page, or the chat command where no public address is set."""
         live, _ = await self._found(request)
         home = self._home()
+        import segno
+
         code = segno.make(f"{home}/screen/{live.id}/join" if home else f"竞赛 {live.code}", error="m")
         image = io.BytesIO()
         code.save(image, kind="svg", border=2, dark="#10213a", light="#ffffff", svgns=True, omitsize=True)

@@ -1,30 +1,20 @@
-"""The set-up of the benchmark: a database with people and a contest, the service in a process of its own, and a simulated WeCom."""
+"""The set-up of the benchmark: a database with people and a contest, and a simulated WeCom."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from sqlmodel import Session
 
-from bot import logs, settings
-from bot.app import build, run
-from bot.cli.common import open_checked_engine
 from bot.domain.contest.contest import ContestPlan, ContestRules
-from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.message import Address
 from bot.domain.people.audience import All
-from bot.jobs import live_broadcaster
 from bot.services.contest import host_lock, live_host, manage
 from bot.services.library.catalog import load_catalog
 from bot.storage.contest.contests import ContestItem
@@ -35,9 +25,8 @@ from bot.storage.files.policies import load_policy
 from bot.storage.migrations.migrate import migrate
 from bot.storage.people import accounts
 from bot.storage.tables.people import AccountRow, PersonRow, PostRow, RoleRow, UnitRow
-from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN
-from tests.bench.people import ROOT
-from tests.bench.server import free_port, stopping
+from tests.bench.databases import ROOT
+from tests.bench.load import AGENT
 from tests.support.platforms.faults import Faults
 
 HOST = "host"
@@ -167,50 +156,3 @@ class WeCom:
             while len(self.reached.get(place, ())) < people:
                 self._news.clear()
                 await self._news.wait()
-
-
-# ── The service ──
-
-
-async def serve(url: str, platform: str, budget: str) -> None:
-    """The whole service as `python -m bot serve` builds it; without a budget the live broadcaster calls as fast as the platform answers."""
-    config = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": platform}
-    port = free_port()
-    loaded_settings = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config)
-    logs.configure(loaded_settings.secrets())
-    if budget == "none":
-
-        class Unbounded(live_broadcaster.LiveBroadcaster):
-            def __init__(self, *given: Any, limits: tuple[PlatformLimit, ...], **more: Any) -> None:
-                super().__init__(*given, limits=(), **more)
-
-        live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
-    app = build.build(loaded_settings, open_checked_engine(loaded_settings))
-    announced: list[str] = []
-
-    def announce(sentence: str) -> None:
-        if not announced:
-            print(port, flush=True)
-        announced.append(sentence)
-
-    await run.serve(app, stopping(600), announce)
-
-
-@contextmanager
-def served(url: str, platform: str, log: Path, *, budget: bool = True) -> Iterator[int]:
-    """One replica in a process of its own; its port."""
-    words = [sys.executable, "-m", "tests.bench.live.hall", url, platform, "documented" if budget else "none"]
-    with log.open("wb") as errors, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as process:
-        try:
-            assert process.stdout is not None
-            port = process.stdout.readline().strip()
-            if not port:
-                raise RuntimeError(f"the service did not start: {log.read_text(encoding='utf-8')[-1000:]}")
-            yield int(port)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:4]))

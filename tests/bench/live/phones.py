@@ -8,10 +8,10 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from bot.channels.button_keys import encode_key
-from bot.channels.signature import EnvelopeCodec
+from bot.channels.render import encode_key
 from tests.bench.live.hall import WeCom, user_of
 from tests.bench.load import opened, posted, tap, text
+from tests.support.platforms.envelopes import Sealer
 
 DROPPING = 10
 """One in so many."""
@@ -70,7 +70,7 @@ class Phone:
 
     number: int
     lines: list[Line]
-    sealer: EnvelopeCodec
+    sealer: Sealer
     rng: random.Random
     spread: float = SPREAD
     ids: int = 0

@@ -18,14 +18,16 @@ from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot.channels.signature import EnvelopeCodec
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
-from tests.bench.live.hall import HOST, SECONDS, Prepared, WeCom, prepared, served, user_of
+from tests.bench.live.hall import HOST, SECONDS, Prepared, WeCom, prepared, user_of
 from tests.bench.live.phones import DROPPING, SPREAD, Line, Phone
-from tests.bench.load import AES_KEY, CORP, TOKEN, opened, posted
+from tests.bench.load import opened, posted
+from tests.bench.load import sealer as load_sealer
 from tests.bench.load import text as load_text
+from tests.bench.server import ALL, served
 from tests.support import postgres
+from tests.support.platforms.envelopes import Sealer
 
 Choices = dict[tuple[int, int], str]
 """(person, question) -> the letter that this person will tap."""
@@ -96,9 +98,11 @@ async def _played(url: str, place: Path, people: int, questions: int, replicas: 
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(TestServer(platform.application()))
         api = str(server.make_url("")).rstrip("/")
-        ports = [stack.enter_context(served(url, api, place / f"replica{n}.log", budget=budget)) for n in range(replicas)]
+        kind = "cards" if budget else "cards-unlimited"
+        logs = [place / f"replica{n}.log" for n in range(replicas)]
+        ports = [stack.enter_context(served(kind, url, log, outbound=api, on=ALL)).port for log in logs]
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)))
-        sealer = EnvelopeCodec(TOKEN, AES_KEY, CORP)
+        sealer = load_sealer()
         phones = [Phone(n, [Line(port) for port in ports], sealer, random.Random(n), min(SPREAD, people / 400)) for n in range(1, people + 1)]
         stage = Stage(prepared_contest, sealer, Line(ports[0]), session, ports[-1], platform)
         joined = await stage.all_in(phones)
@@ -122,7 +126,7 @@ async def _played(url: str, place: Path, people: int, questions: int, replicas: 
 class Stage:
     """The host with a chat, and the big screen, at the last replica."""
 
-    def __init__(self, made: Prepared, sealer: EnvelopeCodec, line: Line, session: aiohttp.ClientSession, port: int, platform: WeCom) -> None:
+    def __init__(self, made: Prepared, sealer: Sealer, line: Line, session: aiohttp.ClientSession, port: int, platform: WeCom) -> None:
         self.made, self.sealer, self.line, self.session, self.port, self.platform = made, sealer, line, session, port, platform
         self.to_last_phone: list[float] = []
         self.to_board: list[float] = []

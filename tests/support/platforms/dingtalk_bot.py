@@ -14,12 +14,16 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from bot.channels.base import FREE
+from bot.channels.config import ChannelContext
 from bot.channels.dingtalk.channel import DingTalkChannel
+from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.stream import StreamConnection
 from bot.channels.outbound.client import Outbound
 from bot.domain.message import Incoming, Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, FakeDingTalk, dingtalk
 from tests.support.platforms.faults import PATIENT
+from tests.support.platforms.servers import limits_of
 from tests.support.platforms.tokens import MemoryTokens
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -69,22 +73,16 @@ async def loopback_bot(*, mode: str = "stream", cards: bool = False, stream: dic
 
         outbound = Outbound(tokens=MemoryTokens(lambda: NOW), clock=lambda: NOW, note=note, holder="test", secrets=(SECRET,), total=PATIENT)
         platform.faults.outbound = outbound
+        known = {"client_id": CLIENT_ID, "client_secret": SECRET, "mode": mode, "api_base": platform.url, "oapi_base": platform.url}
+        config = {name: over.pop(name) for name in tuple(over) if name in DingTalkConfig.model_fields}
+        limits, spending = limits_of(over), over.pop("spending", FREE)
         loopback.channel = DingTalkChannel(
-            **{
-                "client_id": CLIENT_ID,
-                "client_secret": SECRET,
-                "outbound": outbound,
-                "clock": lambda: NOW,
-                "note": note,
-                "mode": mode,
-                "api_base": platform.url,
-                "oapi_base": platform.url,
-                "card_template": TEMPLATE if cards else "",
-                "rng": Random(1),
-                "look_seconds": 0.01,
-                "make_stream": partial(StreamConnection, **(stream or {})),
-                **over,
-            }
+            DingTalkConfig(**{**known, "card_template": TEMPLATE if cards else "", **config}),
+            ChannelContext(outbound, lambda: NOW, note, spending, limits),
+            rng=Random(1),
+            look_seconds=0.01,
+            make_stream=partial(StreamConnection, **(stream or {})),
+            **over,
         )
         app = web.Application()
 

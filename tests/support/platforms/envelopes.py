@@ -94,12 +94,12 @@ class Answered:
         return str(self.fields.get("Content", ""))
 
     @property
-    def uniform(self) -> tuple[int, str, str, str | None]:
+    def uniform(self) -> tuple[int, str, frozenset[str], str]:
         """What a sender can tell one refusal from another by."""
-        return self.status, self.text, self.headers.get("Content-Type", ""), self.headers.get("X-Content-Type-Options")
+        return self.status, self.text, frozenset(self.headers), self.headers.get("Content-Type", "")
 
 
-REFUSED = (400, "bad request", "text/plain; charset=utf-8", "nosniff")
+REFUSED = (400, "bad request", frozenset(("Content-Type", "Content-Length", "Date", "Server")), "text/plain; charset=utf-8")
 
 
 async def post(session: ClientSession, url: str, query: Any, body: str | bytes, sealer: Sealer, headers: dict[str, str] | None = None) -> Answered:

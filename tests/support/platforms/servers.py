@@ -11,9 +11,13 @@ from typing import Any
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
+from bot.channels.base import FREE, Spending
+from bot.channels.config import CallbackLimits, ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
+from bot.channels.wechat.config import WeChatConfig
 from bot.channels.wecom.channel import WeComChannel
+from bot.channels.wecom.config import WeComConfig
 from bot.domain.message import Incoming, Reply
 from tests.support.platforms.envelopes import AES_KEY, TOKEN
 from tests.support.platforms.faults import PATIENT
@@ -63,27 +67,49 @@ class Ear:
         return sum(1 for one in self.noted if one[0] == what)
 
 
+def limits_of(over: dict[str, Any]) -> CallbackLimits:
+    """The limits among what a test wants otherwise, taken out of it. Not validated: a test waits for more or less than an operator may set."""
+    wanted = {name: over.pop(name) for name in tuple(over) if name in CallbackLimits.model_fields}
+    return CallbackLimits.model_construct(**{**CallbackLimits().model_dump(), **wanted})
+
+
 @asynccontextmanager
-async def wecom_stands(*, total: float = PATIENT, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
+async def wecom_stands(*, total: float = PATIENT, spending: Spending = FREE, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
     clock = Time()
     platform, ear = WeComPlatform(clock), Ear()
-    known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    async with _standing(platform, ear, clock, lambda **given: WeComChannel(**{**known, **given, **over}), "/channels/wecom", total):
+
+    def stand(context: ChannelContext, api_base: str) -> WeComChannel:
+        known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": api_base}
+        return WeComChannel(WeComConfig(**{**known, **over}), context)
+
+    async with _standing(platform, ear, clock, stand, "/channels/wecom", total, spending, limits_of(over)):
         yield platform, ear
 
 
 @asynccontextmanager
-async def wechat_stands(*, total: float = PATIENT, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
+async def wechat_stands(*, total: float = PATIENT, spending: Spending = FREE, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
     clock = Time()
     platform, ear = WeChatPlatform(clock), Ear()
-    known = {"app_id": APP, "secret": wechat_SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    async with _standing(platform, ear, clock, lambda **given: WeChatChannel(**{**known, **given, **over}), "/channels/wechat", total):
+    further = {name: over.pop(name) for name in ("window_open", "on_job_result") if name in over}
+
+    def stand(context: ChannelContext, api_base: str) -> WeChatChannel:
+        known = {"app_id": APP, "secret": wechat_SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": api_base}
+        return WeChatChannel(WeChatConfig(**{**known, **over}), context, **further)
+
+    async with _standing(platform, ear, clock, stand, "/channels/wechat", total, spending, limits_of(over)):
         yield platform, ear
 
 
 @asynccontextmanager
 async def _standing(
-    platform: WeComPlatform | WeChatPlatform, ear: Ear, clock: Time, channel: Callable[..., WeComChannel | WeChatChannel], path: str, total: float
+    platform: WeComPlatform | WeChatPlatform,
+    ear: Ear,
+    clock: Time,
+    stand: Callable[[ChannelContext, str], WeComChannel | WeChatChannel],
+    path: str,
+    total: float,
+    spending: Spending,
+    limits: CallbackLimits,
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         api = web.Application(middlewares=[platform.faults.middleware], client_max_size=2**24)
@@ -93,7 +119,8 @@ async def _standing(
         platform.faults.outbound = outbound
         await stack.enter_async_context(outbound)
         app = web.Application()
-        ear.channel = channel(api_base=str(api_server.make_url("")), outbound=outbound, clock=clock, note=ear.note)
+        context = ChannelContext(outbound, clock, ear.note, spending, limits)
+        ear.channel = stand(context, str(api_server.make_url("")))
         ear.channel.attach(app, ear.handle)
         server = await stack.enter_async_context(TestServer(app))
         platform.session = await stack.enter_async_context(ClientSession())

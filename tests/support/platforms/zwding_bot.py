@@ -12,12 +12,14 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from bot.channels.config import ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.zwding.channel import ZwDingChannel
-from bot.channels.zwding.gateway import Gateway
+from bot.channels.zwding.config import ZwDingConfig
 from bot.domain.message import Incoming, Option, Reply
 from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
+from tests.support.platforms.servers import limits_of
 from tests.support.platforms.tokens import MemoryTokens
 from tests.support.platforms.zwding import APP_KEY, APP_SECRET, CALLBACK_SECRET, TENANT, FakeGateway, gateway, robot_headers
 
@@ -55,19 +57,19 @@ async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | N
 
     async with gateway(clock, prefix, signs_prefix=signs_prefix, pem=pem) as platform:
         outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=PATIENT)
-        known = Gateway(platform.url, APP_KEY, APP_SECRET, TENANT, prefix, signs_prefix, ca_file=ca_file)
-        channel = ZwDingChannel(
-            **{
-                "gateway": known,
-                "outbound": outbound,
-                "clock": clock,
-                "note": note,
-                "page": PAGE,
-                "callback_secret": CALLBACK_SECRET,
-                "reply_seconds": PATIENT,
-                **over,
-            }
-        )
+        context = ChannelContext(outbound, clock, note, limits=limits_of(over := {"reply_seconds": PATIENT, **over}))
+        known = {
+            "gateway": platform.url,
+            "app_key": APP_KEY,
+            "app_secret": APP_SECRET,
+            "tenant_id": TENANT,
+            "prefix": prefix,
+            "sign_prefix": signs_prefix,
+            "ca_file": ca_file,
+            "page": PAGE,
+            "callback_secret": CALLBACK_SECRET,
+        }
+        channel = ZwDingChannel(ZwDingConfig(**{**known, **over}), context)
         app = web.Application()
         stage: Stage
 

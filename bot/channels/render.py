@@ -1,4 +1,4 @@
-"""Splits and truncates texts to the limits of a platform."""
+"""What channels share in rendering a reply: keys of buttons, and texts split and truncated to the limits of a platform."""
 
 from __future__ import annotations
 
@@ -42,3 +42,22 @@ def _head(text: str, limit: int) -> str:
 def truncate_bytes(text: str, limit: int) -> str:
     """At most `limit` bytes of UTF-8, never a partial character."""
     return text.encode()[:limit].decode("utf-8", "ignore")
+
+
+_BAR = "|"
+
+
+def encode_key(task: str, say: str) -> str:
+    """ "q17" and "A" make "q17|A"; a command belongs to no task: "|每日"."""
+    return f"{task.replace('%', '%25').replace(_BAR, '%7C')}{_BAR}{say}"
+
+
+def decode_key(key: str) -> tuple[str, str]:
+    """Task and text of a button; a key that was not made here is taken as text, as the keys of a menu are."""
+    task, bar, say = key.partition(_BAR)
+    return (task.replace("%7C", _BAR).replace("%25", "%"), say) if bar else ("", key)
+
+
+def is_key(text: str) -> bool:
+    """True when the text may be a key made here."""
+    return _BAR in text
