@@ -216,10 +216,8 @@ async def _measure_outbox(app: App) -> None:
 
 
 def _readiness_check(app: App) -> health.Check:
-    head = migrate.head()
-
     def look(session: Session) -> health.Readiness:
-        if session.execute(text("SELECT version_num FROM alembic_version")).scalar() != head:
+        if session.execute(text("SELECT version_num FROM alembic_version")).scalar() != migrate.HEAD:
             return health.Readiness("schema", None)
         latest = backups.latest(session)
         return health.Readiness("", None if latest is None else latest.taken_at)

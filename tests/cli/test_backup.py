@@ -94,7 +94,7 @@ def test_a_backup_comes_back_on_a_bare_machine_with_every_row_and_the_chain(
         other = open_engine(url)
         try:
             assert entries(other) == entries(engine)[:1]
-            assert migrate.current(other) == migrate.head()
+            assert migrate.current(other) == migrate.HEAD
             # The head that the backup names was kept outside of the database: it is in the chain that came back.
             assert shell.json("ledger", "verify", "--head", taken["head"])["ok"] is True
             with pytest.raises(IntegrityError, match="by reversal only"), other.begin() as connection:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot.cli import serve
-from bot.cli.common import database_fault
+from bot.cli.faults import database_fault
 from bot.storage.db.database import Database
 from bot.storage.db.engine import is_sqlite, open_engine
 from bot.storage.hours import ledger
@@ -48,7 +48,7 @@ async def test_going_down_with_recorded_hours_leaves_a_whole_copy_that_only_thos
 
     assert status == 0, err
     copy = Path(json.loads(out)["copy"])
-    assert re.fullmatch(rf"bot\.db\.before-{migrate.head()}-\d{{8}}-\d{{6}}\.db", copy.name)
+    assert re.fullmatch(rf"bot\.db\.before-{migrate.HEAD}-\d{{8}}-\d{{6}}\.db", copy.name)
     assert f"副本已存到 {copy}" in err
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as kept:
@@ -75,7 +75,7 @@ def test_on_postgresql_it_is_said_that_there_is_no_copy_and_how_to_make_one(engi
     else:
         assert copy is None
         assert "pg_dump" in said
-    assert serve._copy_before_downgrade(engine, migrate.head()) is None
+    assert serve._copy_before_downgrade(engine, migrate.HEAD) is None
 
 
 def test_a_service_does_not_start_on_a_database_that_it_cannot_write(sqlite_engine: Engine) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +16,24 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, select, text
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import CheckConstraint, Engine, Table, UniqueConstraint, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.domain.library.library import Library
+from bot.domain.message import Refusal
 from bot.services.library.catalog import load_catalog
 from bot.services.study import quiz
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
 from bot.storage.files.policies import load_policy
-from bot.storage.migrations.migrate import HERE, current, head, known, migrate
+from bot.storage.migrations.migrate import HEAD, HERE, REVISIONS, current, migrate
 from bot.storage.tables.schema import metadata
 from tests.conftest import NOW, ROOT, enroll
 from tests.support.rows import GOOD, SECOND, bad_rows, put, put_good, rules
 
 Rows = dict[str, list[dict[str, Any]]]
-REVISIONS = [script.revision for script in reversed(list(ScriptDirectory(str(HERE)).walk_revisions()))]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -63,13 +69,39 @@ def canonical(engine: Engine) -> Rows:
         }
 
 
-def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def in_order(rows: Iterable[Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=repr)
 
 
 def as_far_as(full: Rows, stands: Rows) -> Rows:
     """The rows of `full` in the tables and columns that still stand."""
     return {name: in_order({column: row[column] for column in (rows[0] if rows else row)} for row in full[name]) for name, rows in stands.items()}
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """Every word of the schema, as far as it says anything: columns, keys, rules, indexes."""
+    with engine.connect() as connection:
+        schema = inspect(connection)
+        return {
+            name: {
+                "columns": [{**column, "type": str(column["type"])} for column in schema.get_columns(name)],
+                "key": schema.get_pk_constraint(name)["constrained_columns"],
+                "foreign keys": in_order(schema.get_foreign_keys(name)),
+                "unique": in_order(schema.get_unique_constraints(name)),
+                "rules": in_order(schema.get_check_constraints(name)),
+                "indexes": in_order(
+                    {**index, "dialect_options": {option: str(value) for option, value in index.get("dialect_options", {}).items()}}
+                    for index in schema.get_indexes(name)
+                ),
+                "options": {option: str(value) for option, value in schema.get_table_options(name).items()},
+            }
+            for name in schema.get_table_names()
+            if name != "alembic_version"
+        }
+
+
+def checks(table: Table) -> list[CheckConstraint]:
+    return [constraint for constraint in table.constraints if isinstance(constraint, CheckConstraint)]
 
 
 def fill_tables(engine: Engine, library: Library) -> None:
@@ -192,17 +224,134 @@ def test_the_tables_and_the_migrations_say_the_same(engine: Engine) -> None:
         assert compare_metadata(context, metadata) == []
 
 
-def test_every_rule_of_the_tables_stands_in_the_database(engine: Engine) -> None:
-    """Alembic does not compare CHECK constraints; here they are compared by name."""
-    found = inspect(engine)
+def test_the_schema_is_the_one_that_the_tables_would_make(empty: Engine) -> None:
+    """Alembic compares neither CHECK constraints nor the conditions of indexes; here every word of the schema is compared."""
+    metadata.create_all(empty)
+    wanted = described(empty)
+    metadata.drop_all(empty)
+    migrate(empty)
+    assert described(empty) == wanted
+
+
+def test_the_revisions_that_are_known_are_those_that_alembic_finds() -> None:
+    assert [script.revision for script in reversed(list(ScriptDirectory(str(HERE)).walk_revisions()))] == list(REVISIONS)
+
+
+@pytest.mark.parametrize("revision", ["0001", "0011"])
+def test_a_schema_from_before_the_baseline_is_refused_with_the_way_out(empty: Engine, revision: str) -> None:
+    migrate(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+    for to in ("head", "base", "0012"):
+        with pytest.raises(Refusal, match=rf"停在版本 {revision}.*0\.2\.0 版.*migrate"):
+            migrate(empty, to)
+    assert current(empty) == revision
+
+
+def test_cheaper_rules_and_partial_indexes_keep_rows_and_guards_up_and_down(empty: Engine, shipped: Library) -> None:
+    """The step is run over filled tables in both directions; rows, triggers, indexes and rules are the same on the way back."""
+    migrate(empty, "0012")
+    before = described(empty)
+    migrate(empty)
+    fill_tables(empty, shipped)
+    migrate(empty, "0014")
+    full, after = canonical(empty), described(empty)
+    migrate(empty, "0012")
+    assert (canonical(empty), described(empty)) == (full, before)
+    migrate(empty, "0014")
+    assert (canonical(empty), described(empty)) == (full, after)
+    for table in ("ledger", "certificate", "answer"):
+        with pytest.raises(DBAPIError, match=r"only|stays|stands"), empty.begin() as connection:
+            connection.execute(text(f"DELETE FROM {table}"))
+    back = {**GOOD["ledger"], "id": 902, "credit_seconds": -60, "reverses": 900}
+    with empty.begin() as connection:
+        put(connection, "ledger", back)
+    with pytest.raises(IntegrityError, match=r"(?i)unique"), empty.begin() as connection:
+        put(connection, "ledger", {**back, "id": 903})
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"), empty.begin() as connection:
+        put(connection, "ledger", {**back, "id": 904, "reverses": 999})
+
+
+def test_a_step_that_leaves_a_row_pointing_nowhere_is_undone(sqlite_engine: Engine) -> None:
+    """On SQLite the foreign keys are off while steps run, so that they are checked before a step is committed."""
+    raw = sqlite_engine.raw_connection()
+    raw.cursor().executescript("PRAGMA foreign_keys=OFF; INSERT INTO tag (person_id, tag) VALUES (999999, '党员')")
+    raw.close()
+    with pytest.raises(RuntimeError, match="tag"):
+        migrate(sqlite_engine, REVISIONS[-2])
+    assert current(sqlite_engine) == HEAD
+
+
+STAMPS = st.one_of(
+    st.text(alphabet="0123456789-T:.Zzt _%/甲\n\u00e9\U0001f600", max_size=29),
+    st.datetimes().map(lambda naive: naive.isoformat(timespec="microseconds") + "Z"),
+    st.dates().map(str),
+    st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=30),
+)
+
+
+@st.composite
+def broken_stamps(draw: st.DrawFn) -> str:
+    """A lawful moment or day with one place changed, left out or doubled."""
+    stamp = draw(st.sampled_from(["2026-03-02T01:00:00.000000Z", "2026-03-02"]))
+    place = draw(st.integers(0, len(stamp) - 1))
+    return stamp[:place] + draw(st.sampled_from(["", "x", "甲", "%", "_", "-", "T", "t", stamp[place] * 2])) + stamp[place + 1 :]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stamps=st.lists(st.one_of(st.none(), STAMPS, broken_stamps()), min_size=20, max_size=40))
+def test_the_cheaper_rules_refuse_what_the_dearer_ones_refused(engine: Engine, stamps: list[str | None]) -> None:
+    step = import_module("bot.storage.migrations.versions.0014_cheaper_writes")
+    rules_of = [
+        (step.dearer("t", name, condition), step.cheaper("t", name, condition))
+        for name, condition in {"x_is_a_moment": "", "x_is_a_day": "", "x_is_known": "x = '2026-03-02' OR x = 't' OR x = '0' OR x = '甲'"}.items()
+    ]
+    with engine.connect() as connection:
+        for before, after in rules_of:
+            assert before != after
+            both = text(f"SELECT ({before}), ({after}) FROM (SELECT CAST(:stamp AS TEXT) AS x) given")
+            for stamp in stamps:
+                old, new = connection.execute(both, {"stamp": stamp}).one()
+                assert old == new, (stamp, before, after)
+
+
+def test_no_rule_holds_a_list_for_which_sqlite_builds_an_index_at_every_statement() -> None:
+    """`IN` with more than two values costs 2.8 µs a row; the same written as comparisons 0.04 µs."""
+    long = re.compile(r"\bIN \([^),]*,[^),]*,")
+    assert [(table.name, rule.name) for table in metadata.sorted_tables for rule in checks(table) if long.search(str(rule.sqltext))] == []
+
+
+WHOLE: dict[str, str] = {}
+"""Unique indexes over a column that may be NULL and that hold every row all the same, with the reason."""
+
+
+def test_a_unique_index_over_a_column_that_may_be_empty_leaves_the_empty_ones_out() -> None:
+    """Nearly all NULL, it would lead SQLite's planner to another index once it has statistics."""
+    found = {}
     for table in metadata.sorted_tables:
-        there = {constraint["name"] for constraint in found.get_check_constraints(table.name)}
-        assert rules(table) <= there, table.name
+        uniques = [(constraint.name, constraint.columns, None) for constraint in table.constraints if isinstance(constraint, UniqueConstraint)]
+        indexes = [(index.name, index.columns, index.dialect_options["sqlite"]["where"]) for index in table.indexes if index.unique]
+        for name, columns, where in [*uniques, *indexes]:
+            for column in columns:
+                if column.nullable and f"{column.name} IS NOT NULL" not in str(where):
+                    found[f"{table.name}.{column.name}"] = name
+    assert set(found) == set(WHOLE)
+
+
+def test_whether_the_schema_fits_is_found_without_alembic(sqlite_engine: Engine) -> None:
+    """It takes a tenth of a second to import, and there is a step to run once in a release."""
+    script = (
+        "import sys\nfrom bot.cli import main, serve, common\nfrom bot.storage.migrations.migrate import HEAD, current, migrate\n"
+        f"from bot.storage.db.engine import open_engine\nengine = open_engine({str(sqlite_engine.url)!r})\n"
+        "assert migrate(engine) == (HEAD, HEAD) and current(engine) == HEAD\nprint([name for name in sys.modules if name.startswith('alembic')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_schema_goes_down_and_up_again_with_people_in_it(empty: Engine, shipped: Library) -> None:
     """Step by step down to nothing and up again; a table that stands keeps every row it had."""
-    assert migrate(empty) == (None, head())
+    assert migrate(empty) == (None, HEAD)
     fill_tables(empty, shipped)
     full = canonical(empty)
     assert all(full.values()), [name for name, rows in full.items() if not rows]
@@ -215,7 +364,7 @@ def test_the_schema_goes_down_and_up_again_with_people_in_it(empty: Engine, ship
 
     for revision in REVISIONS:
         migrate(empty, revision)
-    assert current(empty) == head()
+    assert current(empty) == HEAD
     with empty.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
@@ -238,8 +387,8 @@ def test_one_step_down_and_up_changes_no_row_and_guards_them_again(empty: Engine
 
 
 def test_migrating_twice_changes_nothing(empty: Engine) -> None:
-    assert migrate(empty) == (None, head())
-    assert migrate(empty) == (head(), head())
+    assert migrate(empty) == (None, HEAD)
+    assert migrate(empty) == (HEAD, HEAD)
 
 
 def test_a_migration_that_fails_leaves_the_schema_where_it_was(empty: Engine) -> None:
@@ -257,56 +406,6 @@ def test_a_schema_of_the_future_is_not_known(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     assert current(empty) == "9999"
-    assert "9999" not in known()
-    with pytest.raises(Exception, match="9999"):
+    with pytest.raises(Refusal, match=r"9999.*请升级程序"):
         migrate(empty)
     assert current(empty) == "9999"
-
-
-def test_an_exam_that_was_answered_survives_the_older_schema_under_another_name(empty: Engine) -> None:
-    migrate(empty)
-    with empty.begin() as connection:
-        put_good(connection)
-        put(connection, "sitting", {**GOOD["sitting"], "id": 901, "kind": "exam", "scope": "7"})
-        put(connection, "answer", {**GOOD["answer"], "id": 901, "sitting_id": 901})
-        connection.execute(text("UPDATE focus SET kind = 'exam', ref = 901"))
-    migrate(empty, "0004")
-    with empty.connect() as connection:
-        kept = connection.execute(text("SELECT kind, scope, state FROM sitting WHERE id = 901")).one()
-        assert tuple(kept) == ("practice", "exam:7", "left")
-        assert connection.execute(text("SELECT COUNT(*) FROM answer WHERE sitting_id = 901")).scalar() == 1
-        assert connection.execute(text("SELECT COUNT(*) FROM focus")).scalar() == 0
-    unknown = {**GOOD["sitting"], "id": 902, "kind": "exam", "scope": "8"}
-    with pytest.raises(IntegrityError, match="kind_is_known"), empty.begin() as connection:
-        put(connection, "sitting", unknown)
-    migrate(empty)
-
-
-def test_the_notebook_of_before_is_carried_over_and_back(empty: Engine) -> None:
-    """Listed, half way out, left: each is a card that is due at once, and nothing is lost on the way back."""
-    migrate(empty)
-    with empty.begin() as connection:
-        put_good(connection)
-    migrate(empty, "0005")
-    first, last, left = "2026-01-05T01:00:00.000000Z", "2026-02-05T01:00:00.000000Z", "2026-02-20T01:00:00.000000Z"
-    before = [(900, "listed", first, 0, None), (900, "once", first, 1, None), (900, "out", first, 2, left)]
-    with empty.begin() as connection:
-        connection.execute(text("DELETE FROM mistake"))
-        for person_id, question, entered, rights, gone in before:
-            row = {"person_id": person_id, "question": question, "entered_at": entered, "right_in_a_row": rights, "left_at": gone}
-            put(connection, "mistake", row)
-        put(connection, "answer", {**GOOD["answer"], "id": 901, "n": 2, "question": "once", "recorded_at": last})
-    migrate(empty, "0006")
-    with empty.connect() as connection:
-        cards = connection.execute(
-            text("SELECT question, right_in_a_row, left_at, state, step, stability, difficulty, due_at, reviewed_at FROM notebook_card ORDER BY 1")
-        ).all()
-    assert [tuple(card) for card in cards] == [
-        ("listed", 0, None, 1, 0, 0.212, 6.4133, first, first),
-        ("once", 1, None, 1, 0, 0.212, 6.4133, last, last),
-        ("out", 2, left, 2, None, 2.3065, 6.4133, left, left),
-    ]
-    migrate(empty, "0005")
-    with empty.connect() as connection:
-        assert [tuple(row) for row in connection.execute(text("SELECT * FROM mistake ORDER BY question"))] == before
-    migrate(empty)

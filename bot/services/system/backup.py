@@ -207,7 +207,7 @@ def verify_file(backup: Backup) -> None:
         raise Refusal(f"备份里少了 {backup.file}，这份备份用不了，请换一份。")
     if file.stat().st_size != backup.size or db_backup.file_digest(file) != backup.sha256:
         raise Refusal(f"{file} 与备份时不一样（大小或 SHA-256 不符），这份备份用不了，请换一份。")
-    if backup.facts.revision not in migrate.known():
+    if backup.facts.revision not in migrate.REVISIONS:
         raise Refusal(f"备份的数据库停在版本 {backup.facts.revision}，本程序不认识，请用备份那台机器上的程序版本恢复。")
 
 

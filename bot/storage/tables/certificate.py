@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import SQLModel
 
-from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column
+from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column, unique_where_present
 
 CERTIFICATE_KINDS = ("exam", "contest", "study")
 CAUSES = ("decision", "correction")
@@ -35,7 +35,7 @@ class CertificateRow(SQLModel, table=True):
         is_moment("issued_at"),
         is_moment("changed_at"),
         UniqueConstraint("number"),
-        UniqueConstraint("replaces"),
+        unique_where_present("certificate_replaced_once", "replaces"),
         Index(
             "one_source_one_valid_certificate",
             "person_id",

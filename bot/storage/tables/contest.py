@@ -257,7 +257,7 @@ class LiveRow(SQLModel, table=True):
         CheckConstraint("item >= 0", name="items_count_up"),
         CheckConstraint("version >= 1", name="versions_count_from_one"),
         CheckConstraint("(host_id IS NULL) = (host_at IS NULL)", name="a_host_since_when"),
-        CheckConstraint("phase IN ('lobby', 'board', 'finished', 'closed') OR item >= 1", name="an_item_in_hand"),
+        CheckConstraint("phase = 'lobby' OR phase = 'board' OR phase = 'finished' OR phase = 'closed' OR item >= 1", name="an_item_in_hand"),
         is_moment("host_at"),
         is_moment("opened_at"),
         is_moment("changed_at"),

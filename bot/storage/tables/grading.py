@@ -21,6 +21,7 @@ from bot.storage.tables.columns import (
     moment_column,
     one_of,
     text_column,
+    unique_where_present,
 )
 
 _PROPOSED = text("state = 'proposed'")
@@ -168,7 +169,7 @@ class OutsideExamRow(SQLModel, table=True):
         is_day("held_on"),
         is_moment("recorded_at"),
         UniqueConstraint("name"),
-        UniqueConstraint("exam_id"),
+        unique_where_present("exam_held_outside_once", "exam_id"),
         STRICT,
     )
 

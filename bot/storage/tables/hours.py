@@ -20,6 +20,7 @@ from bot.storage.tables.columns import (
     moment_column,
     one_of,
     text_column,
+    unique_where_present,
 )
 
 CATEGORIES = ("online", "practice", "exam", "contest", "collective", "external")
@@ -59,7 +60,7 @@ class EntryRow(SQLModel, table=True):
         is_flag("required"),
         is_day("day"),
         is_moment("recorded_at"),
-        UniqueConstraint("reverses"),
+        unique_where_present("ledger_reversed_once", "reverses"),
         Index("one_source_earns_once", "person_id", "source_kind", "source_id", unique=True, sqlite_where=_ORIGINAL, postgresql_where=_ORIGINAL),
         Index("ledger_of_person", "person_id", "day"),
         Index("ledger_in_time", "recorded_at"),

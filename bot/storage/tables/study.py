@@ -181,7 +181,7 @@ class NotebookCardRow(SQLModel, table=True):
     __tablename__ = "notebook_card"
     __table_args__ = (
         CheckConstraint("right_in_a_row >= 0", name="right_counts_up"),
-        CheckConstraint("state IN (1, 2, 3)", name="one_of_fsrs_states"),
+        CheckConstraint("state BETWEEN 1 AND 3", name="one_of_fsrs_states"),
         CheckConstraint("(state = 2) = (step IS NULL) AND (step IS NULL OR step >= 0)", name="steps_while_learning"),
         CheckConstraint("stability > 0", name="stability_is_positive"),
         CheckConstraint("difficulty BETWEEN 1 AND 10", name="difficulty_is_in_range"),

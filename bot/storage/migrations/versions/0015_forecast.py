@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
@@ -26,10 +26,13 @@ def upgrade() -> None:
         sa.Column("tested_hit", sa.Integer(), nullable=True),
         sa.Column("range_held", sa.Integer(), nullable=True),
         sa.CheckConstraint("tested_error >= 0", name="error_is_not_negative"),
-        sa.CheckConstraint("length(joined_on) = 10 AND joined_on LIKE '____-__-__'", name="joined_on_is_a_day"),
+        sa.CheckConstraint("joined_on LIKE '____-__-__'", name="joined_on_is_a_day"),
         sa.CheckConstraint("range_held IN (0, 1)", name="range_held_is_a_flag"),
         sa.CheckConstraint("tested_hit IN (0, 1)", name="tested_hit_is_a_flag"),
-        sa.CheckConstraint("verdict IN ('none', 'early', 'fine', 'doubtful', 'likely', 'sure')", name="verdict_is_known"),
+        sa.CheckConstraint(
+            "verdict = 'none' OR verdict = 'early' OR verdict = 'fine' OR verdict = 'doubtful' OR verdict = 'likely' OR verdict = 'sure'",
+            name="verdict_is_known",
+        ),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"]),
         sa.PrimaryKeyConstraint("person_id"),
         sqlite_strict=True,
@@ -40,7 +43,7 @@ def upgrade() -> None:
         sa.Column("basis", sa.Text(), nullable=False),
         sa.Column("entry_id", sa.Integer(), nullable=False),
         sa.Column("made_at", sa.Text(), nullable=False),
-        sa.CheckConstraint("length(made_at) = 27 AND made_at LIKE '____-__-__T__:__:__.______Z'", name="made_at_is_a_moment"),
+        sa.CheckConstraint("made_at LIKE '____-__-__T__:__:__.______Z'", name="made_at_is_a_moment"),
         sa.CheckConstraint("id = 1", name="one_row"),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,

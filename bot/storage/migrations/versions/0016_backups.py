@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("taken_by", sa.Text(), nullable=False),
         sa.CheckConstraint("length(sha256) = 64", name="sha256_has_64_digits"),
-        sa.CheckConstraint("length(taken_at) = 27 AND taken_at LIKE '____-__-__T__:__:__.______Z'", name="taken_at_is_a_moment"),
+        sa.CheckConstraint("taken_at LIKE '____-__-__T__:__:__.______Z'", name="taken_at_is_a_moment"),
         sa.PrimaryKeyConstraint("id"),
         sqlite_strict=True,
     )
