@@ -6,8 +6,8 @@ import asyncio
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,7 +43,8 @@ def counted(url: str) -> Iterator[tuple[Path, Counter[str]]]:
     """The directory of a socket that leads to the server at `url`, and the counts so far."""
     target = str(Path(parse_qs(urlsplit(url).query)["host"][0]) / SOCKET)
     counts: Counter[str] = Counter(statements=0, turns=0)
-    loop, up = asyncio.new_event_loop(), threading.Event()
+    up = threading.Event()
+    ending: list[Callable[[], object]] = []
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, to_server = await asyncio.open_unix_connection(target)
@@ -63,25 +64,27 @@ def counted(url: str) -> Iterator[tuple[Path, Counter[str]]]:
                 await writer.drain()
             writer.close()
 
-        await asyncio.gather(forward(), back(), return_exceptions=True)
+        # Cancelled when the count is over; the streams would report that as a fault.
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(forward(), back(), return_exceptions=True)
+        to_server.close()
+        writer.close()
+
+    async def serve(place: str) -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        ending.append(lambda: loop.call_soon_threadsafe(stop.set))
+        server = await asyncio.start_unix_server(relay, str(Path(place) / SOCKET))
+        up.set()
+        await stop.wait()
+        server.close()
 
     with tempfile.TemporaryDirectory(prefix="xfwire", dir="/tmp") as place:
-
-        async def serve() -> None:
-            server = await asyncio.start_unix_server(relay, str(Path(place) / SOCKET))
-            up.set()
-            async with server:
-                await server.serve_forever()
-
-        def run() -> None:
-            task = loop.create_task(serve())
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-
-        thread = threading.Thread(target=run, daemon=True)
+        # Its own loop in its own thread: whatever is still connected is closed with it.
+        thread = threading.Thread(target=lambda: asyncio.run(serve(place)), daemon=True)
         thread.start()
         up.wait(30)
         try:
             yield Path(place), counts
         finally:
-            loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
+            ending[0]()
             thread.join(10)
