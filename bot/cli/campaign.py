@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from rich.progress import Progress as Bar
 from sqlmodel import Session
 
 from bot.cli.common import Apply, Json, cli, now, open_checked_engine, operator, progress, read_settings, reading, show, writing
+from bot.cli.dry_run import with_catalog
 from bot.commands.campaign import messages
 from bot.domain.campaign.campaign import DELIVERY_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, pack_item_content
 from bot.domain.campaign.content import describe_content, parse_content
@@ -32,7 +33,6 @@ from bot.services.campaign import push as campaign_push
 from bot.services.delivery import nudge
 from bot.services.delivery import progress as delivery_progress
 from bot.services.delivery.progress import DeliveryProgress
-from bot.services.library import catalog as library_catalog
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.db.database import Database
@@ -52,15 +52,6 @@ MISSED = {"补发": "send", "不补": "mark"}
 def author() -> Author:
     """Whoever sits at the shell reaches the whole agency."""
     return Author(operator(), "cli")
-
-
-def with_catalog(work: Callable[[Session, Catalog], Any]) -> Callable[[Session], Any]:
-    """Work that needs the library as its files stand, and the limits of the settings."""
-    library, faults = load_library(data_root())
-    if faults:
-        raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
-    limits = read_settings().platform_limits
-    return lambda session: work(session, replace(library_catalog.read_catalog(session, library), limits=limits))
 
 
 def _campaign_json(row: Campaign) -> dict[str, Any]:

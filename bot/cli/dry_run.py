@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlmodel import Session
 
-from bot.cli.common import writing
+from bot.cli.common import read_settings, writing
 from bot.domain.message import Refusal
 from bot.services.library import catalog
 from bot.services.library.catalog import Catalog
@@ -22,11 +23,15 @@ class _RolledBack(Exception):
 
 
 def with_catalog(work: Callable[[Session, Catalog], T]) -> Callable[[Session], T]:
-    """The work with the catalog of the content files as its second argument. Raises `Refusal` when any of it is wrong."""
+    """The work with the catalog as its second argument: the content files as they stand, and the platform limits of the settings.
+
+    Raises `Refusal` when a file is wrong.
+    """
     library, faults = load_library(data_root())
     if faults:
         raise Refusal("内容文件有错，请先运行 python -m bot check：\n" + "\n".join(str(fault) for fault in faults[:5]))
-    return lambda session: work(session, catalog.read_catalog(session, library))
+    limits = read_settings().platform_limits
+    return lambda session: work(session, replace(catalog.read_catalog(session, library), limits=limits))
 
 
 def run_or_rehearse(work: Callable[[Session, Catalog], T], *, apply: bool) -> T:
