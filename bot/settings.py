@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
     timezone: str = "Asia/Shanghai"
+    operator: str = ""
     wecom: WeComConfig = WeComConfig()
     wechat: WeChatConfig = WeChatConfig()
     dingtalk: DingTalkConfig = DingTalkConfig()

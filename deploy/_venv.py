@@ -2,8 +2,10 @@
 
 The lock is four requirement files with hashes in deploy/lock, written by deploy/lock.py: run.txt, dev.txt (all of run.txt and the tools), fast.txt
 (all of run.txt and uvloop, for who installs it by hand) and build.txt (what builds the one source package). Plain pip reads them as they are,
-they name no index, and so a mirror or a wheelhouse serves as well as the public one: the hashes decide. A uv.lock would carry the address of
-every file and would need a translator on a machine that has nothing but pip.
+they
+name no index, and so a mirror or a wheelhouse serves as well as the public one: the hashes decide. A uv.lock would carry the address of
+every file
+and would need a translator on a machine that has nothing but pip.
 
 Run as a script it prepares .venv and does nothing else (for images and for services whose user may not write here); `_venv.py dev` adds the tools.
 """
@@ -62,6 +64,7 @@ def ready(kind: str) -> Path:
     need_writable(ROOT)
     if VENV.exists():
         need_writable(VENV)
+    need_own()
     with _alone() as held:
         # Another start may have made it while this one waited.
         if not stands(kind):
@@ -78,6 +81,30 @@ def need_parts() -> None:
 def need_writable(place: Path) -> None:
     if not os.access(place, os.W_OK | os.X_OK):
         raise SystemExit(f"目录 {place} 当前用户不可写：请改用拥有该目录的用户运行，或把项目放到可写的目录。")
+
+
+def need_own() -> None:
+    """Refuses a .venv that is not this checkout's own to empty: a link leads to somebody else's, and one made for another place serves there."""
+    if VENV.is_symlink():
+        raise SystemExit(f"{VENV} 是指向 {os.path.realpath(VENV)} 的链接，那里的环境可能正被别处使用，没有改动它：请删除这个链接后重试。")
+    if not VENV.exists():
+        return
+    made_for = maker()
+    if made_for is not None and made_for != ROOT:
+        raise SystemExit(f"{VENV} 是为 {made_for} 建立的，不是为 {ROOT}，没有改动它：请移走它，或确认没有用处后手动删除，再重试。")
+
+
+def maker() -> Path | None:
+    """The checkout that a .venv was made for: the one on its path, or beside which it was made; None where neither is written down."""
+    paths = sorted(VENV.glob("lib/python*/site-packages/xuefa-bot.pth"))
+    if paths and (named := paths[0].read_text(encoding="utf-8").strip()):
+        return Path(named)
+    config = VENV / "pyvenv.cfg"
+    for line in config.read_text(encoding="utf-8").splitlines() if config.is_file() else []:
+        key, _, command = line.partition("=")
+        if key.strip() == "command" and " -m venv " in command:
+            return Path(command.rpartition(" -m venv ")[2].split("--")[-1].strip()).parent
+    return None
 
 
 @contextmanager
@@ -102,7 +129,7 @@ def _make(kind: str, held: int) -> None:
     STAMP.unlink(missing_ok=True)
     if not grown:
         try:
-            if VENV.is_symlink() or VENV.is_file():
+            if VENV.is_file():
                 VENV.unlink()
             elif VENV.exists():
                 shutil.rmtree(VENV)

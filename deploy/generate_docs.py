@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 import grimp  # noqa: E402
 from sqlalchemy import Table  # noqa: E402
 
-from bot.commands import registry, router  # noqa: E402
+from bot.commands import actions, registry, router  # noqa: E402
 from bot.storage.tables import schema  # noqa: E402
 
 FLOORS = ("cli", "app", "channels", "dispatch", "jobs", "web", "commands", "services", "storage", "domain")
@@ -106,6 +106,20 @@ def chat_commands() -> str:
     for command in dict.fromkeys(router.COMMANDS.values()):
         who = ROLES[command.role.value] if command.role is not None else "任何人"
         lines.append(f"| {'、'.join(command.words)} | {command.argument.replace('|', '/')} | {who} | {command.help} |")
+    lines += [
+        "",
+        "## 管理员的动作",
+        "",
+        "每个动作只声明一次（`@action`）：聊天里这样说，服务器上这样打（加 `--apply` 才生效，`--as 工号` 写明是谁）。",
+        "标“先问”的不能恢复，聊天里先说现状、再问一次。",
+        "",
+        "| 聊天里 | 命令行 | 先问 | 说明 |",
+        "| --- | --- | --- | --- |",
+    ]
+    for action in actions.ACTIONS:
+        said = action.usage.replace("|", "/") if action.words else ""
+        shell = f"`{action.cli}`" if action.cli else ""
+        lines.append(f"| {said} | {shell} | {'先问' if action.final and action.words else ''} | {action.help} |")
     return "\n".join(lines) + "\n"
 
 

@@ -23,8 +23,8 @@ def main(arguments: "list[str]") -> int:
     if arguments:
         os.execv(bot[0], [*bot, *arguments])
     os.chdir(_venv.ROOT)
-    # Where it listens says nothing about whom it serves.
-    demo = not any(key.upper().startswith("BOT_") and key.upper() != "BOT_LISTEN" for key in os.environ)
+    # Where it listens and who types says nothing about whom it serves.
+    demo = not any(key.upper().startswith("BOT_") and key.upper() not in ("BOT_LISTEN", "BOT_OPERATOR") for key in os.environ)
     if demo:
         var = _venv.ROOT / "var"
         _venv.need_writable(var if var.exists() else _venv.ROOT)

@@ -158,6 +158,43 @@ def test_a_venv_that_was_cut_short_is_made_anew(venv: Any, installed: Path, monk
     assert venv.STAMP.read_text(encoding="utf-8") == venv.stamp("run")
 
 
+def test_a_venv_that_is_a_link_is_never_emptied(venv: Any, project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As in a worktree that borrows the environment of another checkout."""
+    other = tmp_path_factory.mktemp("other") / ".venv"
+    (other / "bin").mkdir(parents=True)
+    (other / "bin" / "python").symlink_to(os.path.realpath(sys.executable))
+    (other / "xuefa-bot.stamp").write_text("run 0000", encoding="utf-8")
+    venv.VENV.symlink_to(other)
+
+    with pytest.raises(SystemExit, match=r"是指向 .* 的链接.*没有改动它"):
+        venv.ready("run")
+    done = start(project)
+    _, err = done.communicate(timeout=300)
+    assert (done.returncode, f"{venv.VENV} 是指向 {other} 的链接" in err, len(err.splitlines())) == (1, True, 1)
+    assert venv.VENV.is_symlink()
+    assert (other / "xuefa-bot.stamp").read_text(encoding="utf-8") == "run 0000"
+
+
+@pytest.mark.parametrize("written", ["lib/python3.11/site-packages/xuefa-bot.pth", "pyvenv.cfg"])
+def test_a_venv_made_for_another_checkout_is_never_emptied(venv: Any, installed: Path, written: str) -> None:
+    venv.STAMP.write_text("run 0000", encoding="utf-8")
+    said = {"pyvenv.cfg": "home = /usr/bin\ncommand = /usr/bin/python3 -m venv /srv/other/.venv\n"}.get(written, "/srv/other\n")
+    place = venv.VENV / written
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(said, encoding="utf-8")
+
+    with pytest.raises(SystemExit, match=r"是为 /srv/other 建立的，不是为 .*没有改动它"):
+        venv.ready("run")
+    assert place.read_text(encoding="utf-8") == said
+    assert venv.PYTHON.exists()
+
+
+def test_a_venv_of_its_own_says_so(venv: Any, installed: Path) -> None:
+    (venv.VENV / "pyvenv.cfg").write_text(f"command = /usr/bin/python3 -m venv {venv.VENV}\n", encoding="utf-8")
+    assert venv.maker() == installed
+    venv.need_own()
+
+
 def test_a_pip_that_outlives_a_killed_start_keeps_the_next_one_waiting(venv: Any, installed: Path) -> None:
     venv.STAMP.unlink()
     with venv._alone() as held:

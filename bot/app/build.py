@@ -80,7 +80,7 @@ class App:
 
 
 def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock: Clock = utc_now, seed: Seed | None = None) -> App:
-    """The app over an engine whose schema was checked (bot/cli/common.py, `open_checked_engine`), with nothing running yet.
+    """The app over an engine whose schema was checked (bot/cli/context.py), with nothing running yet.
 
     Raises `Refusal` for faults in the files.
     """

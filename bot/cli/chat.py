@@ -16,7 +16,7 @@ from sqlmodel import Session, select
 
 from bot import logs
 from bot.app import build
-from bot.cli.common import cli, now, open_checked_engine, operator, progress, read_settings
+from bot.cli.context import context, note
 from bot.cli.serve import build_demo_app, open_writable_engine
 from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.services.demo.seed import PERSONAS, holds_demo
@@ -26,28 +26,28 @@ from bot.storage.system import audit
 from bot.storage.tables.people import AccountRow, PersonRow
 
 CHANNEL, APP, GUEST = "local", "terminal", "terminal"
+SAYS_NOTHING = (env_name("listen"), env_name("operator"))
+"""Settings that do not tell whom the bot serves (deploy/start.py decides alike)."""
 LEAVE = ("exit", "quit", "再见")
 
 
-@cli.command()
 def chat(
-    staff_no: Annotated[str, typer.Option("--as", metavar="STAFF_NO", help="以谁的身份说话（工号）")] = "",
+    staff_no: Annotated[str, typer.Option("--as", metavar="工号", help="以谁的身份说话（工号）")] = "",
     demo: Annotated[bool, typer.Option("--demo", help="在演示的机关里说话（空库会先建好）")] = False,
 ) -> None:
-    """在终端里和机器人对话；选项可输入字母，也可输入编号；Ctrl-D 结束。"""
     logs.configure(level=logging.ERROR)
-    settings = read_settings()
+    settings = context.settings()
     if demo or _is_fresh(settings):
-        progress.print("使用演示的机关（虚构数据）。")
+        note("使用演示的机关（虚构数据）。")
         app = build_demo_app(settings)
         staff_no = staff_no or PERSONAS[0].staff_no
     else:
-        app = build.build(settings, open_checked_engine(settings))
+        app = build.build(settings, context.engine(settings))
         if not staff_no and _is_unconfigured() and app.database.read_now(holds_demo):
             staff_no = PERSONAS[0].staff_no
     try:
         user, name = app.database.write_now(lambda session: _bind_account(session, staff_no)) if staff_no else (GUEST, "未绑定的访客")
-        progress.print(f"以 {name} 的身份对话，Ctrl-D 结束。")
+        note(f"以 {name} 的身份对话，Ctrl-D 结束。")
         asyncio.run(_talk(app, user))
     finally:
         app.database.engine.dispose()
@@ -69,8 +69,8 @@ def _is_fresh(settings: Settings) -> bool:
 
 
 def _is_unconfigured() -> bool:
-    """True when the environment sets at most the listen address, which does not tell whom the bot serves (deploy/start.py decides alike)."""
-    return not any(key.upper().startswith(PREFIX) and key.upper() != env_name("listen") for key in os.environ)
+    """True when the environment sets at most what does not tell whom the bot serves."""
+    return not any(key.upper().startswith(PREFIX) and key.upper() not in SAYS_NOTHING for key in os.environ)
 
 
 def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
@@ -80,10 +80,10 @@ def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
         raise Refusal(f"花名册里没有工号 {staff_no}。" + (_persona_hint() if holds_demo(session) else ""))
     account = session.exec(select(AccountRow).where(AccountRow.channel == CHANNEL, AccountRow.person_id == person.id)).first()
     if account is None:
-        bound_at = now()
-        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=bound_at, bound_by=operator())
+        bound_at = context.now()
+        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=bound_at, bound_by=context.operator())
         session.add(account)
-        audit.record(session, bound_at, operator(), "cli", "绑定终端账号", staff_no)
+        audit.record(session, bound_at, context.operator(), "cli", "绑定终端账号", staff_no)
     return account.user, person.name
 
 

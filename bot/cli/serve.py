@@ -1,4 +1,4 @@
-"""serve, migrate, check: run the service, change its schema, check its settings and files."""
+"""`serve` runs the service, `migrate` changes its schema."""
 
 from __future__ import annotations
 
@@ -11,29 +11,25 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
 from bot import logs
-from bot.app import build, run
-from bot.channels.local import Persona
-from bot.cli.common import Json, cli, open_checked_engine, progress, read_settings, show
-from bot.cli.common import now as common_now
-from bot.domain.calendar import missing_year_warning
+from bot.cli.context import Json, context, note
 from bot.domain.message import Refusal
-from bot.domain.times import SHANGHAI, day_of
-from bot.services.certificate.typesetter import font_problem
-from bot.services.demo import campaigns, exams, seed
+from bot.domain.times import SHANGHAI
 from bot.services.library.catalog import Catalog
-from bot.settings import BadSettings, Settings, blank_setting_faults
+from bot.settings import Settings
 from bot.storage.db import backup
 from bot.storage.db.engine import is_sqlite, open_engine
-from bot.storage.files import loader
-from bot.storage.files.policies import load_policy
 from bot.storage.migrations import migrate as migrations_migrate
+
+if TYPE_CHECKING:
+    from bot.app.build import App
+    from bot.channels.local import Persona
 
 OPEN_FILES = 65_536
 
@@ -55,8 +51,10 @@ def _check_writable(engine: Engine) -> None:
         connection.rollback()
 
 
-def build_demo_app(settings: Settings) -> build.App:
+def build_demo_app(settings: Settings) -> App:
     """The app of the demo agency: schema, content and people are created where missing. Raises `Refusal` on a database of real people."""
+    from bot.app import build
+
     engine = open_writable_engine(settings)
     migrations_migrate.migrate(engine, "head")
     _check_writable(engine)
@@ -65,25 +63,29 @@ def build_demo_app(settings: Settings) -> build.App:
 
 def _seed_demo(session: Session, catalog: Catalog, now: datetime) -> None:
     """Add the agency's people and history, campaigns of which one falls due within a minute, an exam and contests."""
+    from bot.services.demo import campaigns, exams, seed
+
     seed.seed(session, catalog, now)
     campaigns.create_campaigns(session, catalog, now)
     exams.create_open_events(session, catalog, now)
 
 
-@cli.command()
 def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的机关，本地聊天页可切换身份")] = False) -> None:
-    """启动服务；收到 SIGTERM 后停止接收，处理完手头的消息再退出。"""
+    from bot.app import build, run
+    from bot.channels.local import Persona
+    from bot.services.demo import seed
+
     signal.signal(signal.SIGTERM, _exit_at_once)
     signal.signal(signal.SIGINT, _exit_at_once)
     _raise_file_limit()
-    settings = read_settings(**({"web": {"local_chat": True}} if demo else {}))
+    settings = context.settings(**({"web": {"local_chat": True}} if demo else {}))
     logs.configure(settings.secrets())
     if demo:
-        progress.print("正在准备演示数据…")
+        note("正在准备演示数据…")
         app = build_demo_app(settings)
     else:
         open_writable_engine(settings).dispose()
-        engine = open_checked_engine(settings)
+        engine = context.engine(settings)
         _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []
@@ -109,7 +111,9 @@ def _exit_at_once(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-async def _serve_until_signal(app: build.App, personas: Sequence[Persona]) -> bool:
+async def _serve_until_signal(app: App, personas: Sequence[Persona]) -> bool:
+    from bot.app import run
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,17 +121,18 @@ async def _serve_until_signal(app: build.App, personas: Sequence[Persona]) -> bo
     return await run.serve(app, stop, lambda sentence: print(sentence, flush=True), personas)
 
 
-@cli.command()
-def migrate(to: Annotated[str, typer.Option("--to", help="目标版本；不写即最新，base 为清空")] = "head", as_json: Json = False) -> None:
-    """升级（或降级）数据库结构。"""
-    engine = open_writable_engine(read_settings())
+def migrate(
+    to: Annotated[str, typer.Option("--to", metavar="版本", help="目标版本；不写即最新，base 为清空")] = "head", as_json: Json = False
+) -> None:
+    context.take(as_json=as_json)
+    engine = open_writable_engine(context.settings())
     try:
         copy = _copy_before_downgrade(engine, to)
         before, after = migrations_migrate.migrate(engine, to)
     finally:
         engine.dispose()
     sentence = f"数据库结构：{before or '空'} → {after or '空'}" if before != after else f"数据库结构已是 {after or '空'}，没有改动"
-    show({"before": before, "after": after, "copy": copy}, as_json, sentence)
+    context.show({"before": before, "after": after, "copy": copy}, sentence)
 
 
 def _copy_before_downgrade(engine: Engine, revision: str) -> str | None:
@@ -141,32 +146,8 @@ def _copy_before_downgrade(engine: Engine, revision: str) -> str | None:
         )
         return None
     try:
-        copy = backup.copy_beside(engine, f"before-{before}-{common_now().astimezone(SHANGHAI):%Y%m%d-%H%M%S}.db")
+        copy = backup.copy_beside(engine, f"before-{before}-{context.now().astimezone(SHANGHAI):%Y%m%d-%H%M%S}.db")
     except OSError as wrong:
         raise Refusal(f"降级前的副本写不了（{wrong.filename}：{os.strerror(wrong.errno or 0)}），没有降级。") from wrong
     print(f"库里有学时流水，降级前的副本已存到 {copy}", file=sys.stderr)
     return str(copy)
-
-
-@cli.command()
-def check(as_json: Json = False) -> None:
-    """检查设置、课程、题库和学时规则：每处错误给出文件和行号。"""
-    errors: list[dict[str, object]] = []
-    try:
-        settings = read_settings()
-        setting_faults = [*blank_setting_faults(settings), *filter(None, [font_problem(settings.web.font)])]
-    except BadSettings as wrong:
-        setting_faults = str(wrong).splitlines()
-    sentences = [line.removeprefix("设置").lstrip() for line in setting_faults]
-    errors += [{"file": "设置", "line": 0, "sentence": sentence} for sentence in sentences]
-    root = loader.data_root()
-    library, faults = loader.load_library(root)
-    faults += sorted(load_policy(root)[1])
-    errors += [{"file": fault.file, "line": fault.line, "sentence": fault.sentence} for fault in faults]
-    contents = f"{len(library.lessons)} 课、{len(library.questions)} 题、{len(library.laws)} 部法、{len(library.calendar.years)} 年工作日历"
-    if reminder := missing_year_warning(library.calendar, day_of(common_now())):
-        progress.print(f"提醒：{reminder}", markup=False, highlight=False)
-    lines = [*(f"设置：{sentence}" for sentence in sentences), *map(str, faults)]
-    show(errors, as_json, [*lines, f"发现 {len(errors)} 处错误（{contents}可用）" if errors else f"没有发现错误（{contents}）"])
-    if errors:
-        raise typer.Exit(1)

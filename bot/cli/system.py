@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from bot.cli.common import Apply, Json, cli, now, open_checked_engine, operator, progress, read_settings, refuse, show
+from bot.cli.context import Apply, As, Json, context, note
 from bot.domain.times import SHANGHAI
 from bot.services.hours import chain_verification
 from bot.services.system import backup as system_backup
@@ -42,40 +42,44 @@ def _title(backup: Backup) -> str:
     return f"{backup.folder}（{backup.taken_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}，{backup.size / MIB:.1f} MiB）"
 
 
-@cli.command("backup")
-def backup_command(folder: Annotated[Path, typer.Argument(metavar="目录", help="备份放在这个目录下，每次一个子目录")], as_json: Json = False) -> None:
-    """备份数据库：服务运行时也可以做；做完核对副本（页、引用、哈希链）。"""
-    engine = open_checked_engine(read_settings())
-    moment = now()
+def backup_command(
+    folder: Annotated[Path, typer.Argument(metavar="目录", help="备份放在这个目录下，每次一个子目录")], acting_as: As = "", as_json: Json = False
+) -> None:
+    context.take(acting_as=acting_as, as_json=as_json)
+    engine = context.engine()
+    moment = context.now()
     try:
         taken = system_backup.take(engine, folder, moment, _verify_chain)
 
         def record(session: Session) -> None:
-            backups.record(session, taken.taken_at, str(taken.folder.resolve()), taken.size, taken.sha256, operator())
-            audit.record(session, moment, operator(), "cli", "备份", str(taken.folder), detail=taken.facts.chain.fault)
+            backups.record(session, taken.taken_at, str(taken.folder.resolve()), taken.size, taken.sha256, context.actor(session))
+            audit.record(session, moment, context.actor(session), "cli", "备份", str(taken.folder), detail=taken.facts.chain.fault)
 
         Database(engine).write_now(record)
     finally:
         engine.dispose()
-    show({"folder": str(taken.folder), **taken.as_dict()}, as_json, [f"已备份到 {_title(taken)}", *_facts_lines(taken.facts)])
+    context.show({"folder": str(taken.folder), **taken.as_dict()}, [f"已备份到 {_title(taken)}", *_facts_lines(taken.facts)])
     if taken.facts.chain.fault:
-        raise refuse("备份已经留下，但学时流水的哈希链核对不符，请先查明原因。")
+        note("备份已经留下，但学时流水的哈希链核对不符，请先查明原因。")
+        raise typer.Exit(1)
 
 
-@cli.command("restore")
 def restore_command(
-    folder: Annotated[Path, typer.Argument(metavar="目录", help="备份的目录；其中有几份时取最新的一份")], apply: Apply = False, as_json: Json = False
+    folder: Annotated[Path, typer.Argument(metavar="目录", help="备份的目录；其中有几份时取最新的一份")],
+    apply: Apply = False,
+    acting_as: As = "",
+    as_json: Json = False,
 ) -> None:
-    """从备份恢复：先核对备份，再换上去。原有的数据库要加 --apply 才换，换下来的改名留着。"""
-    settings = read_settings()
+    context.take(acting_as=acting_as, as_json=as_json)
+    settings = context.settings()
     backup = system_backup.find(folder)
-    progress.print(f"备份：{_title(backup)}", markup=False, highlight=False)
+    note(f"备份：{_title(backup)}")
     system_backup.verify_file(backup)
     engine = open_engine(settings.database, busy_seconds=settings.limits.busy_seconds)
-    moment = now()
+    moment = context.now()
 
     def record(session: Session) -> None:
-        audit.record(session, moment, operator(), "cli", "恢复备份", str(backup.folder), detail=f"备份于 {backup.taken_at.isoformat()}")
+        audit.record(session, moment, context.operator(), "cli", "恢复备份", str(backup.folder), detail=f"备份于 {backup.taken_at.isoformat()}")
 
     try:
         restored = system_backup.restore(engine, backup, moment, _verify_chain, replace=apply, record=record)
@@ -87,4 +91,4 @@ def restore_command(
     if backup.facts.revision != migrate.HEAD:
         lines.append("  请再运行 python -m bot migrate 升级表结构。")
     moved = None if restored.moved is None else str(restored.moved)
-    show({"folder": str(backup.folder), "moved": moved, **backup.as_dict()}, as_json, lines)
+    context.show({"folder": str(backup.folder), "moved": moved, **backup.as_dict()}, lines)

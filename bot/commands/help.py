@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bot.commands import actions
+from bot.commands.actions import Action
 from bot.commands.router import COMMANDS, Command, Context, command, normalize
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
@@ -42,7 +44,8 @@ def show_help(ctx: Context, about: str) -> Reply:
         return STRANGER_REPLY
     lines = ["📋 可以这样说："]
     for topic, commands in topics(ctx).items():
-        lines.append(f"【{topic}】" + "".join(f"「{item.name}」" for item in commands))
+        names = [item.name for item in commands] + ([act.title for act in _listed_acts(ctx)] if topic == RoleName.ADMIN.label else [])
+        lines.append(f"【{topic}】" + "".join(f"「{name}」" for name in names))
     lines += ["", f"发「帮助 {next(iter(TOPICS))}」看一组怎么用，「帮助 练习」看一条。", TYPING_HINT]
     return Reply("\n".join(lines), buttons=tuple(Option(f"帮助 {topic}", topic) for topic in list(topics(ctx))[:5]))
 
@@ -51,12 +54,22 @@ def _help_about(ctx: Context, about: str) -> Reply:
     """A topic with everything in it, or one command with its other words."""
     commands = topics(ctx).get(about)
     if commands is not None:
-        return Reply("\n".join([f"【{about}】", *(f"「{usage(item)}」 {item.help}" for item in commands)]))
+        acts = _listed_acts(ctx) if about == RoleName.ADMIN.label else []
+        lines = [*(f"「{usage(item)}」 {item.help}" for item in commands), *(f"「{act.usage}」 {act.help}" for act in acts)]
+        return Reply("\n".join([f"【{about}】", *lines]))
+    act = actions.said_as(about) if ctx.learner is not None and ctx.learner.may(RoleName.ADMIN) else None
+    if act is not None:
+        return Reply(f"「{act.usage}」 {act.help}")
     found_command = COMMANDS.get(about)
     if found_command is None or not found_command.is_for(ctx.learner):
         raise Refusal(f"没有「{about[:20]}」这个主题或命令。发送「帮助」看全部。")
     others = f"\n也可以说：{'、'.join(found_command.words[1:])}" if found_command.words[1:] else ""
     return Reply(f"「{usage(found_command)}」 {found_command.help}{others}")
+
+
+def _listed_acts(ctx: Context) -> list[Action]:
+    """Acts under a command of everybody that are an administrator's: nobody would find them in its help."""
+    return [act for act in actions.ACTIONS if act.listed and act.words and ctx.me.may(act.role)]
 
 
 def topics(ctx: Context) -> dict[str, list[Command]]:

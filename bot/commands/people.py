@@ -6,21 +6,28 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
+from typing import Annotated
 
+from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.help import START_BUTTONS
 from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import CHANNELS, DEFAULT_QUIET_HOURS, Preference, RoleName, parse_channel, parse_clock, parse_clock_span
 from bot.domain.study.review_goal import DEFAULT_MINUTES, DEFAULT_TARGET, parse_goal_day, parse_minutes, parse_target
-from bot.domain.times import clock_of
-from bot.services.people import binding, leave
+from bot.domain.text.dates import read_day
+from bot.domain.times import SHANGHAI, clock_of
+from bot.services.people import binding, leave, roster_file
+from bot.services.people import roster as roster_changes
 from bot.services.people.binding import CODE_DIGITS, BindingAttempt, BindingOutcome
 from bot.services.people.leave import LeaveLine
+from bot.services.people.roster import RosterImportPlan
+from bot.services.people.roster_file import Roster
 from bot.services.study import mistakes
-from bot.storage.files import cells
 from bot.storage.people import accounts, admin_scope, roster
 from bot.storage.people import leave as people_leave
 from bot.storage.people.roster import PersonRecord
+from bot.storage.tables.columns import stamp
 
 BIND_USAGE = Reply(
     f"请发送「绑定 工号 验证码」，验证码是 {CODE_DIGITS} 位数字，10 分钟内有效，例如“绑定 1001 12345678”。验证码请向本单位管理员领取。"
@@ -84,27 +91,120 @@ def record_leave(ctx: Context, text: str) -> Reply:
         return _leave_reply(ctx, person)
     kind = "secondment" if words[-1] == "借调" else "leave"
     words = [word for word in words[1:] if word not in ("借调", "请假", "至", "到")]
-    actor, via = ctx.me.staff_no, ctx.incoming.sender.channel
     if words and words[0] in ("取消", "销假"):
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")
-        cancelled = leave.cancel(ctx.session, person, _parse_day(words[1]), ctx.now, actor=actor, via=via)
-        return Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {leave.leave_text(cancelled.kind, cancelled.since, cancelled.until)}。")
+        return cancel_absence.carry_out(ctx, {"person": person, "since": _read_leave_day(words[1], ctx.today)})
     if not 1 <= len(words) <= 2:
         raise Refusal(f"没有看懂。可以这样说：{LEAVE_USAGE}。")
-    since, until = _parse_day(words[0]), _parse_day(words[1]) if len(words) == 2 else None
+    since = _read_leave_day(words[0], ctx.today)
+    until = _read_leave_day(words[1], since) if len(words) == 2 else None
+    return record_absence.carry_out(ctx, {"person": person, "kind": kind, "since": since, "until": until})
+
+
+Person = Annotated[PersonRecord, ActValue("工号")]
+
+
+@action("请假", usage="请假 工号 起 止")
+def record_absence(
+    act: Act,
+    person: Person,
+    kind: Annotated[str, ActValue("请假或借调")],
+    since: Annotated[date, ActValue("起")],
+    until: Annotated[date | None, ActValue("止")],
+) -> Outcome:
+    """登记请假、借调：这段时间不推送，连续学法不中断。"""
     if until is None and kind == "leave":
         until = since
-    reason = leave.dates_fault(kind, since, until)
-    if reason:
+    if reason := leave.dates_fault(kind, since, until):
         raise Refusal(f"没有登记：{reason}。")
     try:
-        plan = leave.apply(ctx.session, [LeaveLine(person.staff_no, kind, since, until)], ctx.now, actor=actor, via=via)
+        plan = leave.apply(act.session, [LeaveLine(person.staff_no, kind, since, until)], act.now, actor=act.author.actor, via=act.author.via)
     except leave.BadLeaveRows as bad:
         raise Refusal(f"没有登记：{bad.faults[0].reason}。") from None
     if plan.is_empty:
-        return Reply(f"早已登记：{plan.steps[0]}。")
-    return Reply(f"✅ 已登记：{plan.steps[0]}。这段时间不推送，连续学法不中断。", buttons=(Option(f"请假 {person.staff_no}", "查看"),))
+        return Outcome(reply=Reply(f"早已登记：{plan.steps[0]}。"))
+    told = f"✅ 已登记：{plan.steps[0]}。这段时间不推送，连续学法不中断。"
+    return Outcome(reply=Reply(told, buttons=(Option(f"请假 {person.staff_no}", "查看"),)))
+
+
+@action("请假 取消", usage="请假 工号 取消 2026-03-04")
+def cancel_absence(act: Act, person: Person, since: Annotated[date, ActValue("起")]) -> Outcome:
+    """取消一次登记的请假或借调。"""
+    cancelled = leave.cancel(act.session, person, since, act.now, actor=act.author.actor, via=act.author.via)
+    text = leave.leave_text(cancelled.kind, cancelled.since, cancelled.until)
+    return Outcome(reply=Reply(f"✅ 已取消：{person.name}（{person.staff_no}） {text}。"))
+
+
+# ── At the shell ──
+
+TableFile = Annotated[Path, ActValue("文件", "xlsx 或 csv（UTF-8、GBK）")]
+NO_CHANGE = "没有变化，什么都没有改动。"
+
+
+@action(cli="roster import", effect=True)
+def import_roster(
+    act: Act,
+    file: TableFile,
+    leavers_ok: Annotated[bool, ActValue("", "允许超过一半的人因不在花名册里而记为离职", "--leavers-ok")] = False,
+) -> Outcome:
+    """导入花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
+    return roster_outcome(act, roster_file.read_roster(file), leavers_ok, "花名册导入")
+
+
+def roster_outcome(act: Act, listed: Roster, leavers_ok: bool, source: str) -> Outcome:
+    """A roster compared with the database, and written when it is meant and nothing stands in the way."""
+    act.require_whole_agency()
+    plan = roster_changes.compare(act.session, listed, act.now)
+    blocked = _blocking_reason(plan, leavers_ok)
+    if act.applies and not blocked:
+        plan = roster_changes.apply(act.session, listed, act.now, actor=act.author.actor, via=act.author.via, leavers_ok=leavers_ok, source=source)
+    data = {"changed": len(plan.steps), "refused": blocked, **plan.as_json()}
+    done = "" if blocked else f"花名册{NO_CHANGE}" if plan.is_empty else "已写入。"
+    return Outcome(data, plan.as_text(), done, unchanged=bool(blocked) or plan.is_empty, status=1 if blocked else 0, warning=blocked)
+
+
+def _blocking_reason(plan: RosterImportPlan, leavers_ok: bool) -> str:
+    if plan.conflicts:
+        return roster_changes.CONFLICTS_NOTICE
+    return roster_changes.loses_most_notice(plan) if plan.loses_most and not leavers_ok else ""
+
+
+@action(cli="roster codes", effect=True)
+def issue_codes(act: Act, unit: Annotated[str, ActValue("单位", "只发给这个单位及其下属", "--unit")] = "") -> Outcome:
+    """给还没有绑定微信的人发一次性验证码（10 分钟内有效，旧验证码作废）；不加 --apply 只列出发给谁。"""
+    act.require_whole_agency()
+    issued = binding.issue_codes(act.session, act.now, actor=act.author.actor, via=act.author.via, unit=unit)
+    if not issued:
+        return Outcome([], (), "没有要发的：在册的人都已绑定微信。", unchanged=True)
+    if not act.applies:
+        listed = [{"staff_no": code.staff_no, "code": None, "expires_at": None} for code in issued]
+        return Outcome(listed, [*(f"{code.staff_no} {code.name}" for code in issued), f"将发 {len(issued)} 个验证码，以前发的作废。"])
+    return Outcome(
+        [{"staff_no": code.staff_no, "code": code.code, "expires_at": stamp(code.expires_at)} for code in issued],
+        [f"{code.staff_no} {code.name} {code.code} {code.expires_at.astimezone(SHANGHAI).isoformat(timespec='seconds')}" for code in issued],
+        warning=f"{len(issued)} 个验证码，10 分钟内有效，以前发的已作废。请分别交给本人。",
+    )
+
+
+@action(cli="leave import", effect=True)
+def import_leave(act: Act, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")]) -> Outcome:
+    """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
+    act.require_whole_agency()
+    lines, notes = leave.read_leave(file)
+    if act.applies:
+        plan = leave.apply(act.session, lines, act.now, actor=act.author.actor, via=act.author.via)
+    else:
+        plan = leave.compare(act.session, lines, act.now)
+    data = {"notes": list(notes), **plan.as_json()}
+    return Outcome(data, [*notes, *plan.as_text()], NO_CHANGE if plan.is_empty else "已写入。", unchanged=plan.is_empty)
+
+
+def _read_leave_day(text: str, today: date) -> date:
+    try:
+        return read_day(text, today, "nearest")
+    except Refusal as refusal:
+        raise Refusal(f"没有登记：{refusal}") from None
 
 
 def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
@@ -118,16 +218,6 @@ def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
     ):
         raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{LEAVE_USAGE}。")
     return person
-
-
-def _parse_day(text: str) -> date:
-    try:
-        day = cells.parse_day(text)
-    except cells.BadCell as bad:
-        raise Refusal(f"没有登记：{bad}。") from None
-    if day is None:
-        raise Refusal(f"没有登记：缺日期。可以这样说：{LEAVE_USAGE}。")
-    return day
 
 
 def _leave_reply(ctx: Context, person: PersonRecord) -> Reply:

@@ -1,13 +1,15 @@
-"""Lists every module that adds commands to the chat, in the order of the help, and connects the services."""
+"""Lists every module that declares commands of the chat or acts of administrators, in the order of the help, and connects the services."""
 
 from __future__ import annotations
 
-from bot.commands import certificate, delivery, help, hours, links, people, reports, router
+from bot.commands import activity, certificate, delivery, help, hours, links, people, reports, router
 from bot.commands.campaign import manage as campaign_manage
 from bot.commands.campaign import push
 from bot.commands.contest import duel, live_host, live_play, play
-from bot.commands.exam import manage, sit
-from bot.commands.grading import appeals, corrections, question_reports, short_answers
+from bot.commands.contest import manage as contest_manage
+from bot.commands.exam import manage as exam_manage
+from bot.commands.exam import sit
+from bot.commands.grading import appeals, corrections, outside_results, question_reports, short_answers
 from bot.commands.router import Command
 from bot.commands.study import lessons, mistakes, quiz
 from bot.services import hooks
@@ -17,20 +19,23 @@ MODULES = (
     mistakes,
     lessons,
     sit,
-    manage,
+    exam_manage,
     play,
     duel,
     campaign_manage,
     push,
     live_host,
     live_play,
+    contest_manage,
     hours,
     certificate,
     question_reports,
     short_answers,
     appeals,
     corrections,
+    outside_results,
     delivery,
+    activity,
     people,
     reports,
     links,

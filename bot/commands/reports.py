@@ -9,6 +9,7 @@ from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.reports import ReportQuery, Scope
+from bot.domain.text.dates import find_day
 from bot.services.campaign import manage
 from bot.services.delivery.nudge import author_scope as nudge_scope_of
 from bot.services.library import key_visibility
@@ -83,9 +84,9 @@ def _find_report(name: str) -> ReportKind:
 
 def _parse_day(word: str, today: date) -> date | None:
     """A word that is a day; None when it is not one. A day still to come is refused."""
-    try:
-        day = date.fromisoformat(word)
-    except ValueError:
+    # Eight digits may be a staff number as well as a day.
+    day = None if word.isdigit() else find_day(word, today, "past")
+    if day is None:
         return None
     if day > today:
         raise Refusal(f"{word} 还没有到，最晚可看到今天（{today.isoformat()}）。")

@@ -154,3 +154,7 @@ class Refusal(Exception):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+class Misuse(Refusal):
+    """A no to how something was typed, not to what it asks; the command line ends with another status."""

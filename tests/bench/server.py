@@ -27,7 +27,7 @@ from aiohttp import web
 from bot import logs, settings
 from bot.app import build, run
 from bot.app.build import App
-from bot.cli.common import open_checked_engine
+from bot.cli.context import context
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
 from bot.domain.message import Incoming, Reply
 from bot.jobs import delivery_worker, live_broadcaster
@@ -56,7 +56,7 @@ async def product(url: str, outbound: str, prepare: Prepare, *, cards: bool = Fa
     port = free_port()
     loaded = settings.load(environ={}, database_url=url, listen=f"127.0.0.1:{port}", wecom=config, limits={"reply_seconds": reply_seconds})
     logs.configure(loaded.secrets())
-    app = build.build(loaded, open_checked_engine(loaded))
+    app = build.build(loaded, context.engine(loaded))
     prepare(app)
     lags: list[float] = []
     watching = asyncio.create_task(_watch_loop(lags))

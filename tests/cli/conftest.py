@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import Session
 
-from bot.cli import common
+from bot.cli.context import context
 from bot.cli.main import main
 from bot.domain.library.library import Library
 from bot.services.library.catalog import load_catalog
@@ -24,9 +24,7 @@ from tests.support.shell import ReportShell, Shell
 def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Two civil servants on the roll; the clock of the command line stands at Monday 2 March 2026, 09:00."""
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.campaign.now", lambda: NOW)
-    monkeypatch.setattr("bot.cli.activity.now", lambda: datetime(2026, 7, 6, 1, tzinfo=UTC))
-    monkeypatch.setattr(common.progress, "file", None)
+    monkeypatch.setattr(context, "clock", lambda: NOW)
     database = Database(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None
@@ -56,9 +54,7 @@ def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], 
 def report_shell(engine: Engine, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> ReportShell:
     """Two people in two units; one has reached the quota."""
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.reports.now", lambda: datetime(2026, 11, 20, 4, tzinfo=UTC))
-    # What is shown on a terminal would otherwise go to the stream that was there when the module was loaded.
-    monkeypatch.setattr(common.progress, "file", None)
+    monkeypatch.setattr(context, "clock", lambda: datetime(2026, 11, 20, 4, tzinfo=UTC))
     agency = Agency(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.chinese import translate_error
+from bot.cli.help import translate_error
 from tests.support.service import bot, environment
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("export", "缺少参数 what。"),
+        ("export", "缺少参数 哪一种。"),
         ("nix", "没有 nix 这个命令。"),
         ("report --unti", "没有 --unti 这个选项，您是不是要用 --out、--unit？"),
         ("export a b", "多出了 b。"),

@@ -15,7 +15,7 @@ import xlsxwriter
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bot.cli import common
+from bot.cli.context import context
 from bot.cli.main import main
 from bot.domain.library.library import Library
 from bot.domain.message import Address, Incoming
@@ -89,9 +89,8 @@ class Shell:
 @pytest.fixture
 def shell(engine: Engine, shipped: Library, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shell:
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.contest.now", lambda: NOW)
-    monkeypatch.setattr("bot.cli.contest.sleep", lambda seconds: None)
-    monkeypatch.setattr(common.progress, "file", None)
+    monkeypatch.setattr(context, "clock", lambda: NOW)
+    monkeypatch.setattr(context, "sleep", lambda seconds: None)
     database = Database(engine)
     policy, _ = load_policy(ROOT)
     assert policy is not None

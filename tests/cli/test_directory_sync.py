@@ -85,7 +85,7 @@ def test_the_contacts_of_wecom_are_shown_first_and_written_when_asked(shell: She
     assert status == 0
     assert "新进 2" in out
     assert "没有导入：机器人 1 人" in out
-    assert out.endswith("以上是预演，什么都没有写。\n")
+    assert out.endswith("以上是预演，什么都没有写；加 --apply 生效。\n")
     assert known(sqlite_engine) == {}
 
     assert shell.json("roster", "sync", "wecom", "--apply")["applied"] is True

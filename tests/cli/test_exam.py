@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from bot.cli.context import context
 from bot.domain.message import Refusal
 from bot.services.exam import attempt
 from bot.services.library import catalog
 from bot.storage.files.exam_files import read_exam
 from bot.storage.files.loader import load_library
-from tests.conftest import NOW, ROOT
+from tests.conftest import NOW, ROOT, enroll
 from tests.support.shell import Shell
 
 FILE = """
@@ -52,9 +53,9 @@ def file(tmp_path: Path) -> Path:
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets the clock of the command line, and who sits at it."""
 
-    def set_(moment: datetime, who: str = "cli:wang") -> None:
-        monkeypatch.setattr("bot.cli.exam.now", lambda: moment)
-        monkeypatch.setattr("bot.cli.exam.operator", lambda: who)
+    def set_(moment: datetime, who: str = "wang") -> None:
+        monkeypatch.setattr(context, "clock", lambda: moment)
+        monkeypatch.setattr(context, "user", lambda: who)
 
     set_(NOW)
     return set_
@@ -80,6 +81,9 @@ def test_an_exam_is_made_from_a_file_published_and_ended(shell: Shell, file: Pat
     assert "什么都没有写" in rehearsal
     assert f"取消考试 {n}《年度学法考试》：0 人正在考。" in shell("exam", "cancel", n, "--reason", "断电")
     assert shell.json("exam", "close", n, "--reason", "断电", "--apply")["handed_in"] == 0
+    assert shell.json("exam", "new", str(file), "--apply")["id"] != int(n), "a draft is only the same as another draft"
+    again = shell.json("exam", "new", str(file), "--apply")
+    assert (again["id"], again["applied"], shell.count("exam")) == (int(n) + 1, False, 2)
     status, _, err = shell.run("exam", "release", n, "--apply")
     assert (status, "按规则交卷后立即出分" in err) == (1, True), "what everybody sees is not released once more"
     drafted = shell.json("exam", "makeup", n, "--opens", "2026-03-10 09:00", "--closes", "2026-03-10 11:00", "--cap", "7")
@@ -87,12 +91,13 @@ def test_an_exam_is_made_from_a_file_published_and_ended(shell: Shell, file: Pat
     acts = shell.database.read_now(
         lambda session: session.execute(text("SELECT action FROM audit WHERE actor = 'cli:wang' ORDER BY id")).scalars().all()
     )
-    assert acts == ["新建考试", "新建活动", "发布考试", "停止活动", "结束考试"]
+    assert acts == ["新建考试", "新建活动", "发布考试", "停止活动", "结束考试", "新建考试"]
 
 
 def test_extra_time_at_the_shell_takes_two_people_and_results_are_exported(shell: Shell, file: Path, at: Callable[..., None]) -> None:
     n = shell.json("exam", "new", str(file), "--apply")["id"]
     shell("exam", "publish", str(n), "--apply")
+    shell.database.write_now(lambda session: enroll(session, "9001", roles=("admin",)))
 
     def begin(session: Any) -> int:
         stocked = catalog.read_catalog(session, load_library(ROOT)[0])
@@ -100,11 +105,14 @@ def test_extra_time_at_the_shell_takes_two_people_and_results_are_exported(shell
 
     sitting_id = shell.database.write_now(begin)
     asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网")
-    assert asked["approved_by"] is None
-    status, _, err = shell.run("exam", "approve", str(asked["id"]))
-    assert (status, "必须是两个人" in err) == (1, True)
-    at(NOW + timedelta(minutes=1), "cli:li")
-    assert shell.json("exam", "approve", str(asked["id"]))["deadline"] == "2026-03-02T01:40:00.000000Z"
+    assert (asked["id"], asked["applied"], shell.count("extension")) == (None, False, 0)
+    asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网", "--apply")
+    assert (asked["asked_by"], asked["approved_by"]) == ("cli:wang", None)
+    at(NOW + timedelta(minutes=1), "li")
+    for who in ((), ("--as", "9001")):
+        status, _, err = shell.run("exam", "approve", str(asked["id"]), *who, "--apply")
+        assert (status, "批准要由本人说，命令行不能代" in err) == (1, True)
+    assert shell.database.read_now(lambda session: session.execute(text("SELECT approved_by FROM extension")).scalars().all()) == [None]
     at(NOW + timedelta(minutes=2))
     shell("exam", "close", str(n), "--reason", "结束", "--apply")
     (line,) = shell("exam", "export", str(n)).splitlines()

@@ -10,11 +10,12 @@ import pytest
 import xlsxwriter
 from sqlalchemy import Engine
 
-from bot.cli import common
+from bot.cli.context import context
 from bot.cli.main import main
 from bot.dispatch import Dispatcher
 from bot.services.grading import appeals
 from tests.support.corrections import AFTER, WHY, Board
+from tests.support.exams import SECOND
 from tests.support.shell import Shell
 
 
@@ -27,9 +28,8 @@ def board(dispatcher: Dispatcher) -> Board:
 def shell(board: Board, engine: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Three hours after the exam began; cli:wang sits at the shell."""
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.grading.now", lambda: AFTER)
-    monkeypatch.setattr("bot.cli.grading.operator", lambda: "cli:wang")
-    monkeypatch.setattr(common.progress, "file", None)
+    monkeypatch.setattr(context, "clock", lambda: AFTER)
+    monkeypatch.setattr(context, "user", lambda: "wang")
 
     def run(*said: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bot", *said])
@@ -53,20 +53,24 @@ def test_a_key_is_put_right_after_a_dry_run_with_a_second_name_and_only_once(she
     assert (seen["applied"], seen["papers"], seen["now_pass"], seen["credited"], seen["keys"]) == (False, 3, 1, 1, [board.wrong])
     assert {"staff_no": "1002", "score": [4.0, 6.0], "passed": [False, True]}.items() <= seen["changes"][1].items()
     assert "以上是预演" in shell(*said)
-    status, _, err = shell.run(*said, "--apply")
-    assert (status, "请加 --second 另一位管理员的工号" in err) == (1, True)
-    assert shell.run(*said, "--apply", "--second", "1001")[0] == 1, "a learner is no second person"
     assert board.everything() == before
+    assert shell.run(*said, "--apply", "--second", "9001")[0] == 2, "nobody's consent can be typed by somebody else"
 
-    done = shell.json(*said, "--apply", "--second", "9001")
-    assert {**done, "applied": False, "correction": 0, "certificates": 0, "changes": []} == {
-        **seen, "correction": 0, "certificates": 0, "changes": [],
-    }  # fmt: skip
+    proposed = shell.json(*said, "--as", "9001", "--apply")
+    assert (proposed["applied"], proposed["state"], proposed["papers"]) == (False, "proposed", 3)
+    assert "请另一位管理员本人在聊天里发「更正 确认 1」" in proposed["waits_for"]
     once = board.everything()
-    again = shell.json(*said, "--apply", "--second", "9001")
-    assert (again["applied"], again["papers"]) == (False, 0)
+    assert shell.json(*said, "--as", "9001", "--apply")["state"] == "proposed"
+    assert board.everything() == once, "proposed twice it is one proposal"
+    assert board.scores()[1] == (4000, False)
+
+    impact = board.apply(1, SECOND)
+    assert impact.is_new
+    once = board.everything()
+    again = shell.json(*said, "--as", "9001", "--apply")
+    assert (again["applied"], again["state"], again["papers"]) == (False, "applied", 0)
     assert board.everything() == once
-    assert board.look("SELECT proposed_by, decided_by FROM correction") == [("cli:wang", "9001")]
+    assert board.look("SELECT proposed_by, decided_by FROM correction") == [("9001", "9002")]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_results_from_elsewhere_are_matched_listed_and_credited_once(shell: Shel
     assert (status, "对上 2 人" in out, "第 4 行 无工号 谁：办公室 没有 谁 这个人" in out) == (1, True, True)
     assert shell.count("outside_result") == 0
     status, out, _ = shell.run(*said, "--apply")
-    assert (status, "已写入。" in out) == (1, True), "what was matched is kept, what is in conflict is told"
+    assert (status, "已写入。" in out) == (3, True), "what was matched is kept, what is in conflict is told"
     assert shell.run("exam", "results", file, "--exam", "西湖先锋 2026", "--apply")[1].count("没有新的成绩") == 1
     assert board.look("SELECT source_id, credit_seconds FROM ledger WHERE source_id LIKE 'outside%'") == [("outside:1", 5400)]
     assert [(one["name"], one["people"], one["passed"]) for one in shell.json("exam", "results")] == [("西湖先锋 2026", 2, 1)]

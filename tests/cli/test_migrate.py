@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot.cli import serve
-from bot.cli.common import database_fault
+from bot.cli.faults import database_fault
 from bot.storage.db.database import Database
 from bot.storage.db.engine import is_sqlite, open_engine
 from bot.storage.hours import ledger

@@ -84,7 +84,9 @@ def test_a_used_up_quota_is_told(shell: Shell, account: WeChatPlatform) -> None:
 
 
 def test_one_follower_sees_it_first(shell: Shell, account: WeChatPlatform) -> None:
-    assert shell.run("public", "preview", "media-1", "--to", FOLLOWER)[0] == 0
+    assert "以上是预演" in shell.run("public", "preview", "media-1", "--to", FOLLOWER)[1]
+    assert account.previews == []
+    assert shell.run("public", "preview", "media-1", "--to", FOLLOWER, "--apply")[0] == 0
     assert account.previews[0]["touser"] == FOLLOWER
 
 

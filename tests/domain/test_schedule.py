@@ -252,3 +252,8 @@ def test_the_next_time_of_a_campaign_is_found_without_walking_through_the_year(c
         due, unknown = next_due(parse_schedule(every), moment("2026-03-02 10:00"), watched)
         assert (len(due), unknown) == (1, None)
         assert len(asked) <= most, f"{every}: {len(asked)} days"
+
+
+@pytest.mark.parametrize("every", ["12月10日 09:00", "2026年12月10日 9点", "2026/12/10 上午9点", "２０２６－１２－１０ 09：00"])
+def test_once_is_a_day_however_it_is_written(every: str) -> None:
+    assert parse_schedule(every, date(2026, 12, 1)) == Schedule("once", time="09:00", on=date(2026, 12, 10), on_holiday="keep")

@@ -184,12 +184,15 @@ def test_the_operator_imports_a_roster_and_prints_codes(tmp_path: Path) -> None:
     assert (status, "没有变化" in said) == (0, True)
 
     status, said, _ = bot("roster", "codes")
+    assert (status, said.splitlines()[0], "以上是预演" in said) == (0, "1001 张三", True), "a rehearsal prints no code"
+    assert not re.search(r"\d{8}", said)
+    status, said, _ = bot("roster", "codes", "--apply")
     assert status == 0
     assert [bool(re.fullmatch(r"100[12] (?:张三|李四) \d{8} 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00", line)) for line in said.splitlines()] == [
         True,
         True,
     ]
-    status, said, _ = bot("roster", "codes", "--unit", "法规处", "--json")
+    status, said, _ = bot("roster", "codes", "--unit", "法规处", "--apply", "--json")
     assert [(one["staff_no"], sorted(one)) for one in json.loads(said)] == [("1002", ["code", "expires_at", "staff_no"])]
 
     file.write_text("工号,姓名,单位,层级\n,张三,某局,\n1002,李四,某局,科员\n", encoding="utf-8")

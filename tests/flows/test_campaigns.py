@@ -128,7 +128,10 @@ async def test_a_vote_counts_once_and_the_first_stands(admin: Chat) -> None:
     assert (await learner.say(f"投票 {occurrence} 周五")).startswith("已记录")
     assert (await admin.say(f"投票 {occurrence} A")).startswith("未记录：没有发给您")
     assert "投票：A. 周三 0 票，B. 周五 1 票" in await admin.say(f"活动 {n}")
-    assert "已作废最近一次" in await admin.say(f"活动 撤回 {n}")
+    asked = await admin.say(f"活动 撤回 {n}")
+    assert "还没有做，做了不能恢复" in asked
+    assert f"「活动 撤回 确认 {n}」" in asked
+    assert "已作废最近一次" in await admin.say(f"活动 撤回 确认 {n}")
     assert (await other(admin, "1002").say(f"投票 {occurrence} A")).startswith("未记录：「学法放在哪天好？」已经撤回")
 
 
@@ -189,13 +192,23 @@ async def test_pausing_one_and_all(admin: Chat) -> None:
     assert acts == ["新建活动", "启动活动", "暂停活动", "恢复活动", "暂停全部推送", "新建活动", "恢复全部推送"]
 
 
+async def test_a_running_plan_is_stopped_only_when_it_is_said_twice(admin: Chat) -> None:
+    n = number_in(await admin.say(NEW))
+    await admin.say(f"活动 启动 {n}")
+    asked = await admin.say(f"活动 停止 {n} 不办了")
+    assert f"停止活动 {n}" in asked
+    assert "还没有做，做了不能恢复。确认请点下面" in asked
+    assert "进行中" in await admin.say(f"活动 {n}"), "asking leaves nothing"
+    assert "已停止" in await admin.say(f"活动 停止 确认 {n} 不办了")
+
+
 async def test_a_plan_is_changed_skipped_and_stopped(admin: Chat) -> None:
     n = number_in(await admin.say(NEW))
     assert "频次：每周一 15:00 遇假日跳过" in await admin.say(f"活动 改 {n} 频次=每周一 下午3点")
     assert "对象：全员" in await admin.say(f"活动 改 {n} 对象=全员")
     assert "除2026-03-09" in await admin.say(f"活动 跳过 {n} 2026-03-09")
     assert "（第 4 版）" in await admin.say(f"活动 {n}")
-    assert "已停止" in await admin.say(f"活动 停止 {n} 不办了")
+    assert "已停止" in await admin.say(f"活动 停止 {n} 不办了"), "of a draft nobody has seen anything"
     assert "不能再改" in await admin.say(f"活动 改 {n} 频次=每周一 09:00")
 
 

@@ -300,10 +300,10 @@ async def test_administrators_see_progress_end_release_and_make_up(chat: Chat, a
     sitting_id = await begun(chat, exam_id)
     assert "应考 2 人，参考 1 人（在考 1，已交 0）" in await admin.say(f"考试 进度 {exam_id}")
     assert "还没有考：管理员甲（9001）" in await admin.say(f"考试 进度 {exam_id}")
-    assert "代交 1 份" in await admin.say(f"考试 结束 {exam_id} 机房断电")
+    assert "代交 1 份" in await admin.say(f"考试 结束 确认 {exam_id} 机房断电")
     assert hall.attempt(sitting_id).closed_by == "staff"
     assert "成绩在公布后通知您" in await chat.say(f"考试 {exam_id}")
-    assert "成绩已公布" in await admin.say(f"考试 公布 {exam_id}")
+    assert "成绩已公布" in await admin.say(f"考试 公布 确认 {exam_id}")
     assert "得分 0/10 分，不合格" in await chat.say(f"考试 {exam_id}")
     drafted = await admin.say(f"考试 补考 {exam_id} 2026-03-03 09:00 至 11:00 不及格 最多 7 分")
     assert "年度学法考试（补考）" in drafted
@@ -379,7 +379,7 @@ async def test_an_exam_ends_before_its_time_only_once_it_is_open_and_is_released
     later = await published(admin, NEW.replace("2026-03-02", "2026-03-03"))
     assert f"才开始，还没有人能考；不办了请发「考试 取消 {later} 原因」" in await admin.say(f"考试 结束 {later} 不办了")
     open_ = await published(admin, NEW.replace("年度学法考试", "三月小测"))
-    assert "已结束" in await admin.say(f"考试 结束 {open_} 机房断电")
+    assert "已结束" in await admin.say(f"考试 结束 确认 {open_} 机房断电")
     assert [one.say for one in admin.last.buttons] == [f"考试 进度 {open_}"]
     assert "按规则考试结束后出分，参考的人已经看得到" in await admin.say(f"考试 公布 {open_}")
 
@@ -390,7 +390,7 @@ async def test_an_administrator_finds_the_questions_of_an_exam_without_the_repor
     await admin.say(f"考试 进度 {exam_id}")
     assert [one.say for one in admin.last.buttons] == [f"考试 进度 {exam_id}"]
     assert "还没有结束" in await admin.say(f"题目分析 {exam_id}")
-    await admin.say(f"考试 结束 {exam_id} 机房断电")
+    await admin.say(f"考试 结束 确认 {exam_id} 机房断电")
 
     await admin.say(f"考试 进度 {exam_id}")
 

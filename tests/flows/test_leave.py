@@ -54,12 +54,20 @@ async def test_leave_and_secondment_are_recorded_changed_and_taken_back(boss: Ch
     assert set(rows(boss, "SELECT actor, via FROM audit")) == {("9001", "local")}
 
 
+async def test_leave_is_given_in_the_words_of_a_calendar(boss: Chat) -> None:
+    """The chat's clock stands at 2 March 2026."""
+    assert "请假 2026-03-10 至 2026-03-11" in await boss.say("请假 1001 3月10日 3月11日")
+    assert "请假 2026-04-01 至 2026-04-02" in await boss.say("请假 1001 2026/04/01 2026年4月2日")
+    assert "借调 2025-12-28 至 2026-01-03" in await boss.say("请假 1001 12月28日 1月3日 借调")
+    assert "日历上没有 2 月 30 日" in await boss.say("请假 1001 2月30日")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
         ("请假 1001 2026-03-06 2026-03-04", "早于"),
         ("请假 1001 2026-02-30", "日历上没有"),
-        ("请假 1001 明天", "不是完整的日期"),
+        ("请假 1001 下周", "不是日期，请写成 2026-03-10 或 3月10日"),
         ("请假 1001 2026-03-04 2036-03-04", "超过三年"),
         ("请假 7777 2026-03-04", "没有工号 7777"),
         ("请假 1001 1 2 3 4", "没有看懂"),

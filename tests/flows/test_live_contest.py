@@ -36,7 +36,10 @@ async def test_a_contest_from_the_first_question_to_the_frozen_board(dispatcher:
         assert (await bad.say(room.wrong(n))).startswith("已记录")
         assert (await slow.say(room.question(n).key, after=9)).startswith("已记录")
         assert "已收题" in await room.host.say("主持 收题")
-    assert "已结束" in await room.host.say("主持 结束")
+    asked = await room.host.say("主持 结束")
+    assert "现在是第 2/2 题" in asked
+    assert "「主持 结束 确认」" in asked
+    assert "已结束" in await room.host.say("主持 结束 确认")
     assert "答对 2 题，得 2 分，第 1 名" in await good.say(f"竞赛 {room.id}")
     assert "答对 2 题，得 2 分，第 2 名" in await slow.say(f"竞赛 {room.id}")
     assert "答对 0 题，得 0 分，第 3 名" in await bad.say(f"竞赛 {room.id}")
@@ -110,7 +113,8 @@ async def test_a_void_question_counts_for_nobody_and_the_reason_is_told(dispatch
         assert (await room.players[0].say(chosen)).startswith("已记录")
         await room.host.say("主持 收题")
     assert "请写明原因" in await room.host.say("主持 作废 1")
-    assert "第 1 题已作废" in await room.host.say("主持 作废 1 题干有误")
+    assert "大家这一题都不计分。\n还没有做，做了不能恢复" in await room.host.say("主持 作废 1 题干有误")
+    assert "第 1 题已作废" in await room.host.say("主持 作废 确认 1 题干有误")
     assert "得 1 分" in await room.players[0].say("继续")
     assert "已经作废：题干有误" in await room.host.say("主持 作废 1 再来")
 
@@ -210,7 +214,7 @@ async def test_a_place_is_told_as_far_as_the_rule_names_places(dispatcher: Dispa
         await player.say(room.question(1).key if n < 3 else room.wrong(1))
     await room.host.say("主持 收题")
     assert "名" not in await room.players[0].say("继续"), "nothing is frozen yet"
-    await room.host.say("主持 结束")
+    await room.host.say("主持 结束 确认")
     for player, place in ((room.players[0], first), (room.players[3], last)):
         said = await player.say(f"竞赛 {room.id}")
         assert said.endswith(f"，{place}。" if place else "分。"), said

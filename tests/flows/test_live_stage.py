@@ -203,12 +203,12 @@ async def test_the_arbiter_may_void_what_was_judged_and_adjust_with_a_reason(dis
     ticks(room)
     await room.host.say("主持 对")
     assert scores(room)["一队"] == 110
-    await room.host.say("主持 作废 1 题目超纲")
+    await room.host.say("主持 作废 确认 1 题目超纲")
     assert scores(room)["一队"] == 100
     assert "已改分：二队 -5 分（场外提示）" in await room.host.say("主持 改分 二队 -5 场外提示")
     assert scores(room) == {"一队": 100, "二队": 95}
     assert ("9001", "改分", "场外提示") in log(room)
-    await room.host.say("主持 结束")
+    await room.host.say("主持 结束 确认")
     assert room.stage().course.phase == "finished"
     kept = dispatcher.database.read_now(lambda session: contests.get(session, room.id))
     assert kept is not None

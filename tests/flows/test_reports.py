@@ -68,7 +68,10 @@ async def test_a_list_and_a_record_drill_down_to_the_entry(boss: Chat) -> None:
 
 async def test_a_report_of_an_earlier_day(boss: Chat) -> None:
     assert "达标率 0.0%" in await boss.say("报表 达标率 甲科 2026-01-31")
+    for written in ("1月31日", "2026年1月31日", "2026/01/31", "2026.1.31"):
+        assert "达标率 0.0%" in await boss.say(f"报表 达标率 甲科 {written}")
     assert "还没有到" in await boss.say("报表 达标率 2027-01-01")
+    assert "日历上没有 2026 年 2 月 30 日" in await boss.say("报表 达标率 2026-02-30")
 
 
 async def test_every_view_is_written_down(boss: Chat) -> None:

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from pydantic import BaseModel
 
-from bot.cli.common import cli
-from bot.cli.main import MODULES
+from bot.cli.main import every_command
 from bot.commands import registry, router
 from bot.settings import Settings
 from bot.storage.reports.registry import REPORTS
@@ -102,23 +100,6 @@ def test_numbers_of_rules_in_comments_stand_beside_their_page() -> None:
     assert unknown == []
 
 
-def commands() -> list[str]:
-    """Every command of `python -m bot`, as it is typed."""
-    assert MODULES
-    names: list[str] = []
-
-    def walk(command: object, before: str) -> None:
-        inner = getattr(command, "commands", None)
-        if inner is None:
-            names.append(before)
-            return
-        for name, each in inner.items():
-            walk(each, f"{before} {name}".strip())
-
-    walk(typer.main.get_command(cli), "")
-    return names
-
-
 def keys(model: type[BaseModel], before: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         kind = field.annotation
@@ -129,7 +110,7 @@ def keys(model: type[BaseModel], before: str) -> Iterator[str]:
 
 
 def test_every_command_of_the_command_line_is_described() -> None:
-    every = commands()
+    every = list(every_command())
     assert len(every) > 60
     # `leave import` may stand in a row of `leave` as `import`.
     assert [name for name in every if name not in OPERATE and f"`{name.rsplit(' ', 1)[-1]}`" not in OPERATE] == []

@@ -114,7 +114,7 @@ async def test_the_end_is_called_out_once_and_then_nothing_is_watched(dispatcher
     room = await in_the_room(dispatcher, clock)
     await room.host.say("主持 下一题")
     await room.host.say("主持 收题")
-    await room.host.say("主持 结束")
+    await room.host.say("主持 结束 确认")
     mouth = Mouth()
     await look(broadcaster(room, mouth))
     assert [one.reply.text for one in mouth.said] == ["「七一知识竞赛」结束了，谢谢参加。"] * 3

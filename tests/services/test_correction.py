@@ -301,16 +301,19 @@ def test_an_administrator_of_a_unit_puts_nothing_right_beyond_it(board: Board) -
         board.apply(number, of_unit)
 
 
-def test_the_shell_names_the_second_person_who_must_be_an_administrator(board: Board) -> None:
-    shell = Author("cli:root", "cli")
+def test_the_shell_is_neither_of_two_names(board: Board) -> None:
+    shell, named = Author("cli:root", "cli"), Author("9002", "cli")
     number = board.propose(board.wanted("void"), shell)
-    for nobody in ("1001", "7777"):
-        with pytest.raises(Refusal, match="不是在职的管理员"):
-            board.apply(number, shell, second=nobody)
+    for typed in (shell, named):
+        with pytest.raises(Refusal, match="确认要由本人说，命令行不能代"):
+            board.apply(number, typed)
+    with pytest.raises(Refusal, match="只有一个名字"):
+        board.apply(number, SECOND)
 
-    board.apply(number, shell, second="9002")
+    assert board.hall.run(lambda session: corrections.adopt(session, board.hall.catalog, ADMIN, number, AFTER)) is True
+    board.apply(number, SECOND)
 
-    assert board.look("SELECT proposed_by, decided_by, state FROM correction") == [("cli:root", "9002", "applied")]
+    assert board.look("SELECT proposed_by, decided_by, state FROM correction") == [("9001", "9002", "applied")]
 
 
 def test_a_second_proposal_for_the_same_question_waits_for_the_first(board: Board) -> None:

@@ -134,7 +134,7 @@ async def test_a_key_of_a_live_contest_is_put_right_after_its_end(dispatcher: Di
         for player in others:
             await player.say(wrong if n == 1 else room.question(2).key)
         await room.host.say("主持 收题")
-    await room.host.say("主持 结束")
+    await room.host.say("主持 结束 确认")
     points = "SELECT points, place FROM participation ORDER BY person_id"
 
     def look(session: Session) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from bot.cli.context import context
 from bot.domain.message import Refusal
 from bot.services.people import leave
 from bot.services.people.leave import BadLeaveRows, parse_leave
@@ -99,7 +100,7 @@ def test_the_command_line_plays_first_and_writes_when_told(
     database_of: Database, engine: Engine, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
-    monkeypatch.setattr("bot.cli.people.now", lambda: NOW)
+    monkeypatch.setattr(context, "clock", lambda: NOW)
     shell = ReportShell(None, capsysbinary, monkeypatch)  # type: ignore[arg-type]
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="utf-8")

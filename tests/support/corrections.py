@@ -75,8 +75,8 @@ class Board:
     def propose(self, wanted: WantedCorrection, author: Author = ADMIN) -> int:
         return int(self.hall.run(lambda session: corrections.propose(session, self.hall.catalog, author, wanted, AFTER)).id)
 
-    def apply(self, number: int, author: Author = SECOND, second: str = "") -> CorrectionImpact:
-        impact: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.catalog, author, number, AFTER, second=second))
+    def apply(self, number: int, author: Author = SECOND) -> CorrectionImpact:
+        impact: CorrectionImpact = self.hall.run(lambda session: corrections.apply(session, self.hall.catalog, author, number, AFTER))
         return impact
 
     def correct(self, *amended: str) -> CorrectionImpact:

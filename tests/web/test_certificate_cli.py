@@ -46,13 +46,13 @@ async def test_somebody_nobody_knows_stops_all_of_them(demo: Path) -> None:
 async def test_a_certificate_is_replaced_then_taken_back_and_each_step_stands_in_the_audit(demo: Path) -> None:
     env = environment(demo)
     old = (await issued(env))[0]
-    status, out, err = await bot("certificate", "replace", old, "--name", "改后姓名", "--reason", "姓名有误", "--json", env=env)
+    status, out, err = await bot("certificate", "replace", old, "--name", "改后姓名", "--reason", "姓名有误", "--apply", "--json", env=env)
     assert status == 0, err
     new = json.loads(out)
     assert (new["name"], new["result"], new["state"]) == ("改后姓名", "荣获二等奖", "valid")
-    status, _, err = await bot("certificate", "revoke", old, "--reason", "重复", env=env)
+    status, _, err = await bot("certificate", "revoke", old, "--reason", "重复", "--apply", env=env)
     assert (status, new["number"] in err or "已换发" in err) == (1, True)
-    status, out, _ = await bot("certificate", "revoke", new["number"].lower(), "--reason", "替赛", env=env)
+    status, out, _ = await bot("certificate", "revoke", new["number"].lower(), "--reason", "替赛", "--apply", env=env)
     assert (status, "已撤销" in out) == (0, True)
     _, out, _ = await bot("certificate", "list", "--state", "replaced", "--json", env=env)
     assert [(one["number"], one["replaced_by"]) for one in json.loads(out)] == [(old, new["number"])]
@@ -62,7 +62,7 @@ async def test_a_certificate_is_replaced_then_taken_back_and_each_step_stands_in
 
 
 async def test_a_slip_of_the_pen_in_a_number_is_told_before_anything_is_looked_up(demo: Path) -> None:
-    status, _, err = await bot("certificate", "revoke", "XF-2026-000001-0", "--reason", "无", env=environment(demo))
+    status, _, err = await bot("certificate", "revoke", "XF-2026-000001-0", "--reason", "无", "--apply", env=environment(demo))
     assert (status, "不是证书编号" in err) == (1, True)
 
 

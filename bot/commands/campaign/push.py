@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+from bot.commands.actions import CONFIRM, Act, ActValue, Outcome, action
 from bot.commands.campaign import messages
-from bot.commands.campaign.manage import author, parse_campaign_id
+from bot.commands.campaign.manage import Clause, Id, To, preview_json, preview_of
 from bot.commands.router import Context, command
 from bot.commands.study.messages import RECORDED, REFUSED
 from bot.domain.campaign.content import LETTERS, MAX_TEXT_LENGTH, CampaignContent, clean_content, parse_content
+from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.message import Option, Refusal, Reply
-from bot.domain.people.audience import parse_audience
+from bot.domain.people.audience import Audience, parse_audience
 from bot.domain.people.person import RoleName
 from bot.domain.times import chinese_day, day_of
-from bot.services.campaign import manage
 from bot.services.campaign import push as campaign_push
+from bot.services.campaign.manage import preview as campaign_preview
+from bot.services.campaign.manage import reachable_audience, require_campaign, visible_campaigns
 from bot.storage import campaign
 from bot.storage.campaign import DueOccurrence
 from bot.storage.delivery import outcomes
@@ -30,10 +35,12 @@ _CONTENT_MARK = re.compile(r"(内容|通知|投票|课程?|邀请)\s*([(（]\s*(
 def push(ctx: Context, argument: str) -> Reply:
     """发一次通知：“推送 单位=某局/办公室 内容：…”，先看名单，再“推送 确认 编号”。"""
     word, _, rest = argument.partition(" ")
-    if word in ("确认", "确定"):
-        return _confirm(ctx, rest)
-    if not argument:
-        return Reply(USAGE)
+    if word in CONFIRM:
+        return confirm_push.say(ctx, rest)
+    return draft_push.say(ctx, argument) if argument else Reply(USAGE)
+
+
+def _parse_push(ctx: Context, word: str, typed: str) -> Mapping[str, Any]:
     typed = ctx.incoming.text.partition("推送")[2]
     mark = _CONTENT_MARK.search(typed)
     if mark is None or not typed[: mark.start()].strip():
@@ -47,40 +54,80 @@ def push(ctx: Context, argument: str) -> Reply:
         content = CampaignContent("notice", text=text, receipt=bool(mark[2]))
     else:
         content = parse_content(f"{mark[1]}{mark[2] or ''} {text}", ctx.library)
-    return _draft(ctx, content, typed[: mark.start()], clause.strip())
+    return {"content": content, "audience": parse_audience(typed[: mark.start()]), "clause": clause.strip()}
 
 
-def _draft(ctx: Context, content: CampaignContent, said_audience: str, clause: str) -> Reply:
-    campaign_id = campaign_push.draft_push(ctx.session, ctx.catalog, author(ctx), content, parse_audience(said_audience), ctx.now, clause)
-    campaign_row = manage.require_campaign(ctx.session, author(ctx), campaign_id)
-    preview = manage.preview(
-        ctx.session, ctx.catalog, ctx.library.calendar, campaign_row.audience, campaign_row.schedule, ctx.now, campaign_row.content
-    )
+@action("推送", usage="推送 对象 内容：正文", parse=_parse_push)
+def draft_push(
+    act: Act,
+    content: Annotated[CampaignContent, ActValue("内容")],
+    audience: Annotated[Audience, ActValue("对象")],
+    clause: Annotated[str, ActValue("依据")],
+) -> Outcome:
+    """起草一次推送：先看名单和样子，两小时内确认才发。"""
+    campaign_id = campaign_push.draft_push(act.session, act.catalog, act.author, content, audience, act.now, clause)
+    row = require_campaign(act.session, act.author, campaign_id)
+    preview = preview_of(act, row)
     if not preview.fits:
         raise Refusal(f"现在发不了：{preview.cost}")
-    shown = campaign_push.render_trial(ctx.session, ctx.catalog, campaign_id, ctx.me.id)
+    shown = campaign_push.render_trial(act.session, act.catalog, campaign_id, act.me.id)
     buttons = "、".join(f"[{button.label}]" for button in shown.buttons)
     audience_lines = [
-        *messages.campaign_lines(campaign_row)[3:5],
+        *messages.campaign_lines(row)[3:5],
         *(line for line in messages.preview_lines(preview) if not line.startswith("接下来")),
     ]
     if not preview.count:
         raise Refusal("\n".join(["没有人会收到，没有起草。", *audience_lines]))
     lines = ["还没有发。收到的人会看到：", "────", shown.text, *([f"按钮：{buttons}"] if buttons else []), "────", *audience_lines]
     lines.append(f"确认请发「推送 确认 {campaign_id}」，两小时内有效。")
-    return Reply(
-        "\n".join(lines), buttons=(Option(f"推送 确认 {campaign_id}", f"确认发给 {preview.count} 人"), Option(f"活动 停止 {campaign_id}", "不发了"))
-    )
+    choices = (Option(f"推送 确认 {campaign_id}", f"确认发给 {preview.count} 人"), Option(f"活动 停止 {campaign_id}", "不发了"))
+    return Outcome(reply=Reply("\n".join(lines), buttons=choices))
 
 
-def _confirm(ctx: Context, argument: str) -> Reply:
-    campaign_id = parse_campaign_id(argument, "推送 确认 12")
-    fired = campaign_push.confirm_push(ctx.session, ctx.catalog, ctx.library.calendar, author(ctx), campaign_id, ctx.now)
+@action("推送 确认", usage="推送 确认 12")
+def confirm_push(act: Act, campaign_id: Id) -> Outcome:
+    """发出一次看过的推送。"""
+    fired = campaign_push.confirm_push(act.session, act.catalog, act.catalog.library.calendar, act.author, campaign_id, act.now)
     left_out = f"，{fired.excluded} 人未发（请假、没有渠道等）" if fired.excluded else ""
-    return Reply(
-        f"✅ 推送 {campaign_id} 已排队：{fired.invited} 人{left_out}。夜间（20:00–08:00）会等到早上。进度发「活动 {campaign_id}」。",
-        buttons=(Option(f"活动 {campaign_id}", "看进度"), Option(f"活动 撤回 {campaign_id}", "撤回")),
+    text = f"✅ 推送 {campaign_id} 已排队：{fired.invited} 人{left_out}。夜间（20:00–08:00）会等到早上。进度发「活动 {campaign_id}」。"
+    return Outcome(reply=Reply(text, buttons=(Option(f"活动 {campaign_id}", "看进度"), Option(f"活动 撤回 {campaign_id}", "撤回"))))
+
+
+@action(cli="campaign push", effect=True)
+def push_now(
+    act: Act,
+    send: Annotated[str, ActValue("内容", "内容：通知 正文；通知（回执）正文；投票 问题/甲/乙；课 编号；每日", "--send")],
+    to: To,
+    clause: Clause = "",
+) -> Outcome:
+    """马上发一次；不加 --apply 只看会发给谁、要用多少额度。"""
+    content = parse_content(send, act.catalog.library)
+    audience = reachable_audience(act.session, act.author, parse_audience(to))
+    schedule = immediate_schedule(act.now)
+    preview = campaign_preview(act.session, act.catalog, act.catalog.library.calendar, audience, schedule, act.now, content)
+    lines = messages.preview_lines(preview)
+    sent = next(
+        (
+            row
+            for row in visible_campaigns(act.session, act.author)
+            if row.delivery.get("one_off")
+            and row.state != "draft"
+            and (row.content, row.audience, day_of(row.changed_at)) == (content, audience, act.today)
+        ),
+        None,
     )
+    if sent is not None:
+        done = f"一样的推送今天已经发过，编号 {sent.id}，没有再发。"
+        return Outcome({"id": sent.id, "invited": 0, **preview_json(preview)}, lines, done, unchanged=True)
+    if not preview.count:
+        raise Refusal("没有人会收到，没有发。")
+    if not act.applies:
+        return Outcome({"id": None, **preview_json(preview)}, lines)
+    campaign_id = campaign_push.draft_push(act.session, act.catalog, act.author, content, parse_audience(to), act.now, clause)
+    fired = campaign_push.confirm_push(act.session, act.catalog, act.catalog.library.calendar, act.author, campaign_id, act.now)
+    progress = f"看进度：python -m bot campaign progress {campaign_id}"
+    done = f"推送 {campaign_id} 已排队：{fired.invited} 人，{fired.excluded} 人不发。{progress}"
+    return Outcome({"id": campaign_id, "invited": fired.invited, **preview_json(preview)}, lines, done)
 
 
 TRIAL_REPLY = Reply("这是试发，不计入。正式发出后，收到的人点这里就算数。")

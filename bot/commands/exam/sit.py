@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from sqlmodel import Session
 
-from bot.commands import links, tasks
+from bot.commands import actions, links, tasks
 from bot.commands.exam import messages
 from bot.commands.exam.review import review_exam
 from bot.commands.router import Context, command, normalize
@@ -38,8 +38,6 @@ _REVIEW = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*�
 _EXAM = re.compile(r"(?:(开始|进入|参加|网页)\s*)?#?(\d{1,9})(?:\s*(开始|进入|参加|网页))?")
 ENDED_RECENTLY = timedelta(minutes=30)
 """How long after its end an answer is still taken for one to the exam."""
-ADMIN_VERBS: dict[str, Callable[[Context, str], Reply]] = {}
-"""What 考试 does for administrators, by its second word (`manage`)."""
 
 
 @command("考试", argument="<编号>")
@@ -48,8 +46,8 @@ def exam_command(ctx: Context, text: str) -> Reply:
     word, _, rest = text.partition(" ")
     if not text:
         return _list_exams(ctx)
-    if word in ADMIN_VERBS and ctx.me.may(RoleName.ADMIN):
-        return ADMIN_VERBS[word](ctx, rest.strip())
+    if ctx.me.may(RoleName.ADMIN) and (declared := actions.under("考试").get(word)) is not None:
+        return declared.say(ctx, rest.strip(), f"考试 {word}")
     if (review_match := _REVIEW.fullmatch(text)) is not None:
         return review_exam(ctx, int(review_match[1]), int(review_match[2]) if review_match[2] else None)
     match = _EXAM.fullmatch(text)

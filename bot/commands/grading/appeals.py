@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.router import Context, command
 from bot.commands.study import messages
 from bot.domain.campaign.content import clean_content
@@ -15,6 +18,7 @@ from bot.services.campaign.manage import author_of
 from bot.services.grading import appeals
 from bot.storage.grading import appeals as grading_appeals
 from bot.storage.grading.appeals import ExamAppeal
+from bot.storage.tables.columns import stamp
 
 LISTED = 10
 _FILE = re.compile(r"(?:考试\s*)?#?(\d{1,9})\s*(.*)", re.DOTALL)
@@ -27,7 +31,7 @@ ANSWER_HELP = "答复请发「申诉 回复 编号 准予 理由」或「申诉 
 def appeal(ctx: Context, text: str) -> Reply:
     """对考试结果有异议：“申诉 3 理由”（3 是考试编号）；“申诉”看办理情况。"""
     if text.startswith("回复") and ctx.me.may(RoleName.ADMIN):
-        return _answer(ctx, text)
+        return answer_appeal.say(ctx, text)
     if not text:
         return _list(ctx)
     match = _FILE.fullmatch(_raw_text(ctx)) or _FILE.fullmatch(text)
@@ -73,11 +77,46 @@ def _own_line(item: ExamAppeal) -> str:
     return f"#{item.id} 考试《{item.exam}》：{day}{'准予' if item.granted else '维持原结果'}。{item.answered}"
 
 
-def _answer(ctx: Context, text: str) -> Reply:
+def _parse_answer(ctx: Context, word: str, text: str) -> Mapping[str, Any]:
     match = _ANSWER.fullmatch(_raw_text(ctx)) or _ANSWER.fullmatch(text)
     if match is None:
         raise Refusal(f"没有答复：{ANSWER_HELP}。")
-    author = author_of(ctx.session, ctx.me, ctx.incoming.sender.channel)
     correction_id = int(match[3]) if match[3] else None
-    answered = appeals.answer(ctx.session, author, ctx.me.id, int(match[1]), match[2] in _GRANTED, match[4], ctx.now, correction_id)
-    return Reply(f"{messages.RECORDED}。申诉 #{answered.id} 已答复：{'准予' if answered.granted else '维持原结果'}，结果会发给本人。")
+    return {"appeal_id": int(match[1]), "granted": match[2] in _GRANTED, "reason": match[4], "correction_id": correction_id}
+
+
+@action("申诉 回复", usage="申诉 回复 编号 准予|维持 理由", listed=True, parse=_parse_answer)
+def answer_appeal(
+    act: Act,
+    appeal_id: Annotated[int, ActValue("编号", "申诉编号")],
+    granted: Annotated[bool, ActValue("准予或维持")],
+    reason: Annotated[str, ActValue("理由")],
+    correction_id: Annotated[int | None, ActValue("更正", "成绩因哪次更正而改")] = None,
+) -> Outcome:
+    """答复一件申诉：准予或维持原结果，写明理由；成绩要改的先「更正」，再「申诉 回复 编号 准予 更正 7 理由」。"""
+    answered = appeals.answer(act.session, act.author, act.me.id, appeal_id, granted, reason, act.now, correction_id)
+    told = f"{messages.RECORDED}。申诉 #{answered.id} 已答复：{'准予' if answered.granted else '维持原结果'}，结果会发给本人。"
+    return Outcome(reply=Reply(told))
+
+
+@action(cli="exam appeals")
+def open_appeals(act: Act) -> Outcome:
+    """待答复的申诉，最急的在前；答复在聊天里做（要本人具名）。"""
+    waiting = appeals.open_appeals(act.session, act.author, act.today)
+    plain = [
+        {
+            "id": item.id,
+            "staff_no": item.staff_no,
+            "name": item.name,
+            "exam": item.exam_id,
+            "score": None if item.score is None else item.score / 1000,
+            "passed": item.passed,
+            "said": item.said,
+            "appealed_at": stamp(item.appealed_at),
+            "due_on": item.due_on.isoformat(),
+            "late": item.due_on < act.today,
+        }
+        for item in waiting
+    ]
+    lines = [f"#{item.id} {item.staff_no} {item.name}　考试 {item.exam_id}《{item.exam}》　{item.due_on} 前答复　{item.said}" for item in waiting]
+    return Outcome(plain, lines or ["没有待答复的申诉。"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
+from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.router import Context, command
 from bot.commands.study import messages
 from bot.domain.message import Refusal, Reply
@@ -25,7 +27,7 @@ def report(ctx: Context, text: str) -> Reply:
     is_admin = ctx.me.may(RoleName.ADMIN)
     match = _ANSWER.fullmatch(text)
     if is_admin and match:
-        return _answer(ctx, int(match[1]), match[2].strip())
+        return answer_report.carry_out(ctx, {"number": int(match[1]), "text": match[2].strip()})
     if is_admin and not text:
         key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
         return _open_reports(ctx)
@@ -82,9 +84,11 @@ def _open_reports(ctx: Context) -> Reply:
     return Reply("\n".join(lines))
 
 
-def _answer(ctx: Context, number: int, text: str) -> Reply:
-    answered = sittings.answer_report(ctx.session, number, ctx.me.id, text, ctx.now)
+@action("纠错 回复", usage="纠错 回复 编号 内容", listed=True)
+def answer_report(act: Act, number: Annotated[int, ActValue("编号", "报告编号")], text: Annotated[str, ActValue("内容")]) -> Outcome:
+    """答复一条纠错报告，报告人下次使用时看到；“纠错”看待处理的。"""
+    answered = sittings.answer_report(act.session, number, act.me.id, text, act.now)
     if answered is None:
         raise Refusal(f"没有编号为 #{number} 的待处理纠错。发送「纠错」看列表。")
-    audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, "答复纠错", f"report:{number}", detail=text)
-    return Reply(f"{messages.RECORDED}。#{number} 已答复，报告人下次使用时会看到。")
+    audit.record(act.session, act.now, act.author.actor, act.author.via, "答复纠错", f"report:{number}", detail=text)
+    return Outcome(reply=Reply(f"{messages.RECORDED}。#{number} 已答复，报告人下次使用时会看到。"))

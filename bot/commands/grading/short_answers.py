@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.router import Context, command
 from bot.commands.study import messages
 from bot.domain.message import Refusal, Reply
@@ -21,11 +24,20 @@ def grade(ctx: Context, text: str) -> Reply:
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
     if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
         raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
-    answer_id = int(number.lstrip("#"))
-    short_answers.confirm(
-        ctx.session, ctx.catalog, answer_id, earned, word.strip(), (ctx.me.id, ctx.me.staff_no), ctx.incoming.sender.channel, ctx.now
-    )
-    return Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word.strip()}」确认。")
+    return confirm_grade.carry_out(ctx, {"answer_id": int(number.lstrip("#")), "earned": earned, "word": word.strip()})
+
+
+@action("阅卷", usage="阅卷 12 对")
+def confirm_grade(
+    act: Act,
+    answer_id: Annotated[int, ActValue("编号", "作答编号")],
+    earned: Annotated[int, ActValue("千分之几")],
+    word: Annotated[str, ActValue("对、半或错")],
+) -> Outcome:
+    """确认一道简答题的暂定得分。"""
+    grader = (act.me.id, act.author.actor)
+    short_answers.confirm(act.session, act.catalog, answer_id, earned, word, grader, act.author.via, act.now)
+    return Outcome(reply=Reply(f"{messages.RECORDED}。编号 {answer_id} 按「{word}」确认。"))
 
 
 def _ungraded_list(ctx: Context) -> Reply:

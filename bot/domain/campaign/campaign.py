@@ -44,6 +44,8 @@ DELIVERY_LABELS = {"queued": "待发", "sending": "发送中", "sent": "已发",
 MISSED_LABELS = {"send": "错过补发", "mark": "错过不补"}
 SYSTEM = "system"
 """`created_by` of campaigns that the service makes by itself."""
+SHELL = "cli"
+"""`via` of what is typed at the command line; before a colon and the user of the operating system where nobody's staff number was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,16 @@ class Author:
     actor: str
     via: str
     roots: tuple[str, ...] | None = None
+
+    @property
+    def is_own_word(self) -> bool:
+        """Whether the person said it: what is typed at the shell is the operator's word, under whose number ever it stands."""
+        return self.via != SHELL
+
+
+def is_person(actor: str) -> bool:
+    """Whether an actor is somebody of the agency, who can be one of two names; a user of the operating system and the service are not."""
+    return actor != SYSTEM and not actor.startswith(f"{SHELL}:")
 
 
 @dataclass(frozen=True, slots=True)

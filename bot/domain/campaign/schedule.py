@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from bot.domain.calendar import Calendar, OnHoliday, UnknownYear, last_day_of_month
 from bot.domain.message import Refusal
+from bot.domain.text.dates import find_day
 from bot.domain.times import SHANGHAI, day_of, start_of
 
 ScheduleKind = Literal[
@@ -312,8 +313,8 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def parse_schedule(typed: str) -> Schedule:
-    """The schedule that a person wrote. Raises `Refusal` with examples for what cannot be read.
+def parse_schedule(typed: str, today: date | None = None) -> Schedule:
+    """The schedule that a person wrote; with `today`, 12月10日 is the next one. Raises `Refusal` with examples for what cannot be read.
 
     Without a word about holidays a day chosen by date is kept, a weekly one is left out, one of a month, quarter or year moves to the next
     working day, and a law day to the one before.
@@ -339,7 +340,7 @@ def parse_schedule(typed: str) -> Schedule:
     if clocks:
         fields["time"] = _parse_time(clocks[0], typed)
         text = text[: clocks[0].start()] + text[clocks[0].end() :]
-    kind, rule_fields, usual_on_holiday = _parse_rule("".join(text.split()), typed)
+    kind, rule_fields, usual_on_holiday = _parse_rule("".join(text.split()), typed, today)
     on_holiday = _HOLIDAY_WORDS[holiday_clause[1]] if holiday_clause else usual_on_holiday
     try:
         return Schedule(**{**fields, **rule_fields, "kind": "series" if series else kind, "each": kind if series else "", "on_holiday": on_holiday})
@@ -347,7 +348,7 @@ def parse_schedule(typed: str) -> Schedule:
         raise _unreadable(typed) from None
 
 
-def _parse_rule(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
+def _parse_rule(text: str, typed: str, today: date | None) -> tuple[str, dict[str, Any], OnHoliday]:
     """The kind, its numbers, and what is usual on a holiday."""
     if text in ("每个工作日", "每工作日", "每天", "每日", "工作日"):
         return "workdays", {}, "skip"
@@ -367,8 +368,8 @@ def _parse_rule(text: str, typed: str) -> tuple[str, dict[str, Any], OnHoliday]:
     name = _ALIASES.get(text, text)
     if name in LAW_DAYS:
         return "law_day", {"law_day": name}, "before"
-    if parsed := re.fullmatch(_DAY, text):
-        return "once", {"on": _parse_date(parsed[1], parsed[2], parsed[3])}, "keep"
+    if (day := find_day(text, today)) is not None:
+        return "once", {"on": day}, "keep"
     raise _unreadable(typed)
 
 

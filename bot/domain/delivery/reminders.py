@@ -14,6 +14,7 @@ from typing import Any
 from bot.domain.calendar import ONE_DAY, Calendar
 from bot.domain.campaign.content import LETTERS, CampaignContent
 from bot.domain.message import Option, Refusal
+from bot.domain.text.dates import find_day
 from bot.domain.times import chinese_day
 
 DUE_REMINDER, ESCALATION, WEEKLY_DIGEST, NUDGE = "到期提醒", "督办", "周报", "催学"
@@ -93,10 +94,9 @@ def parse_deadline(typed: str, today: date) -> dict[str, Any]:
         if 1 <= int(parsed[1]) <= MAX_DEADLINE_DAYS:
             return {"within": int(parsed[1])}
         raise Refusal(f"期限应为 1 到 {MAX_DEADLINE_DAYS} 个工作日。")
-    try:
-        day = date.fromisoformat(words)
-    except ValueError:
-        raise Refusal(f"「{words[:20]}」不是期限，应写作 5个工作日 或 2026-03-20，取消期限写 取消。") from None
+    day = find_day(words, today)
+    if day is None:
+        raise Refusal(f"「{words[:20]}」不是期限，应写作 5个工作日 或 2026-03-20，取消期限写 取消。")
     if day < today:
         raise Refusal(f"{day} 已经过去，不能作期限。")
     return {"by": day.isoformat()}

@@ -233,30 +233,3 @@ def clock_text(moment: datetime) -> str:
 def time_left_text(seconds: int) -> str:
     """58 分, 40 秒."""
     return f"{seconds // 60} 分" if seconds >= 120 else f"{max(0, seconds)} 秒"
-
-
-_MOMENT = r"(\d{4}-\d{2}-\d{2})[T\s]+(\d{1,2}:\d{2})"
-_WINDOW = re.compile(rf"{_MOMENT}\s*(?:至|到|—|-|~|～)\s*(?:{_MOMENT}|(\d{{1,2}}:\d{{2}}))")
-
-
-def parse_moment(text: str) -> datetime:
-    """2026-03-10 09:00 in Beijing time. Raises `Refusal`."""
-    match = re.fullmatch(_MOMENT, text.strip())
-    try:
-        if match is None:
-            raise ValueError(text)
-        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H:%M").replace(tzinfo=SHANGHAI)
-    except ValueError:
-        raise Refusal(f"没有看懂时间「{text.strip()[:30]}」，请写成 2026-03-10 09:00（北京时间）。") from None
-
-
-def parse_window(text: str) -> tuple[datetime, datetime]:
-    """2026-03-10 09:00 至 11:00, or 至 2026-03-12 18:00. Raises `Refusal`."""
-    match = _WINDOW.fullmatch(text.strip())
-    if match is None:
-        raise Refusal("请写明开放时间，例如 2026-03-10 09:00 至 2026-03-12 18:00，或 2026-03-10 09:00 至 11:00。")
-    opens = parse_moment(f"{match[1]} {match[2]}")
-    closes = parse_moment(f"{match[3] or match[1]} {match[4] or match[5]}")
-    if closes <= opens:
-        raise Refusal("截止时间应晚于开放时间。")
-    return opens, closes

@@ -19,6 +19,7 @@ from statistics import fmean
 from bot.domain.calendar import ONE_DAY
 from bot.domain.message import Refusal
 from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall_probability, review
+from bot.domain.text.dates import find_day
 from bot.domain.times import day_of, start_of
 
 REVIEW_SECONDS = 30
@@ -169,25 +170,16 @@ def _mean_review(card: MemoryCard, moment: datetime) -> MemoryCard:
 CONSTITUTION_DAY = (12, 4)
 TARGET_RANGE = (50, 99)
 YEARS_AHEAD = 2
-_DAY = re.compile(r"(?:(\d{4})[-/.年])?(\d{1,2})[-/.·月](\d{1,2})日?")
 
 
 def parse_goal_day(text: str, today: date) -> date:
     """2026-12-04, 12月4日, 12·4 or 宪法日 as a day from today on; without a year the next one. Raises `Refusal`."""
-    words = unicodedata.normalize("NFKC", text).strip()
-    match = _DAY.fullmatch(words)
-    try:
-        if words in ("宪法日", "国家宪法日"):
-            year, (month, day) = 0, CONSTITUTION_DAY
-        elif match is not None:
-            year, month, day = int(match[1] or 0), int(match[2]), int(match[3])
-        else:
-            raise ValueError(text)
-        goal_day = date(year or today.year, month, day)
-        if not year and goal_day < today:
-            goal_day = date(today.year + 1, month, day)
-    except ValueError:
-        raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-12-04 或 12月4日。") from None
+    if text.strip() in ("宪法日", "国家宪法日"):
+        month, day = CONSTITUTION_DAY
+        text = f"{month}月{day}日"
+    goal_day = find_day(text, today)
+    if goal_day is None:
+        raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-12-04 或 12月4日。")
     if goal_day < today:
         raise Refusal(f"{goal_day} 已经过去，请写今天或以后的日期。")
     if goal_day > date(today.year + YEARS_AHEAD, 12, 31):

@@ -11,10 +11,10 @@ from sqlmodel import Session
 from bot.domain import calendar as calendar_values
 from bot.domain.activity import HALF_YEAR
 from bot.domain.calendar import Calendar
-from bot.domain.campaign.campaign import SYSTEM, FiredCampaign
+from bot.domain.campaign.campaign import SYSTEM, Author, FiredCampaign, is_person
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
-from bot.domain.people.audience import All, Audience, RoleIs
+from bot.domain.people.audience import All, Audience, PeopleAre, RoleIs
 from bot.domain.people.person import CHANNELS
 from bot.domain.times import SHANGHAI, day_of
 from bot.storage import activity, campaign
@@ -47,6 +47,13 @@ def queue_now(
         raise AssertionError("a new campaign has no occurrence")
     invited, excluded, is_complete = campaign.queue_deliveries(session, campaign_id, occurrence_id, audience, now)
     return FiredCampaign(campaign_id, occurrence_id, name, now, "fired", invited, excluded, is_complete=is_complete)
+
+
+def notify_named(session: Session, author: Author, what: str, now: datetime) -> None:
+    """Whoever's name was used at the shell for an act of two names hears of it: the operator typed it, not they."""
+    if not author.is_own_word and is_person(author.actor):
+        text = f"有人在命令行以您的名义{what}。若不是您同意的，请马上告诉另一位管理员，不要批准。"
+        queue_now(session, "以您的名义", CampaignContent("notice", title=NOTICE_TITLE, text=text), PeopleAre((author.actor,)), now)
 
 
 def _add_campaign(

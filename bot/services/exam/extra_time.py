@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.campaign.campaign import Author
+from bot.domain.campaign.campaign import Author, is_person
 from bot.domain.campaign.content import CampaignContent, clean_content
 from bot.domain.exam.exam import CLOSE_DELAY, EXTENSION_LABELS, MAX_EXTENSION_MINUTES, RESUME_TARGET, Attempt, Exam, clock_text
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
-from bot.services.campaign.notifications import queue_now
+from bot.services.campaign.notifications import notify_named, queue_now
 from bot.services.exam.manage import require_exam
 from bot.storage.exam import attempts, extra_time
 from bot.storage.exam.extra_time import ExtraTimeRequest
@@ -40,11 +40,23 @@ def request_extra_time(
     audit.record(session, now, author.actor, author.via, f"申请{EXTENSION_LABELS[kind]}", f"extension:{extension_id}", detail=detail)
     request = extra_time.get_request(session, extension_id)
     assert request is not None
+    notify_named(session, author, f"为 {staff_no} 申请了考试{EXTENSION_LABELS[kind]}（编号 {extension_id}）", now)
     return request
 
 
+def waits_for(request: ExtraTimeRequest) -> str:
+    """Whose word a request still needs."""
+    if is_person(request.asked_by):
+        return f"请另一位管理员本人在聊天里发「考试 批准 {request.id}」。"
+    return f"申请没有具名，要两位管理员先后在聊天里发「考试 批准 {request.id}」。"
+
+
 def approve(session: Session, author: Author, extension_id: int, now: datetime) -> tuple[ExtraTimeRequest, Attempt]:
-    """Approve what another asked for; it counts at once, and the person is told. Raises `Refusal`, for the one who asked as well."""
+    """Approve what another asked for; it counts at once, and the person is told. Raises `Refusal`, for the one who asked as well.
+
+    Of a request that nobody put their name to, the first who approves it is the one who asked: it counts with the next one's word only. What is
+    typed at the shell is nobody's own word.
+    """
     request = extra_time.get_request(session, extension_id)
     attempt = attempts.get(session, request.sitting_id, hold=True) if request is not None else None
     if request is None or attempt is None:
@@ -55,11 +67,21 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
         # As if there were none: not even the number of an exam beyond one's units is told (bot/docs/reliability.md W7).
         raise Refusal(f"没有编号为 {extension_id} 的加时或重开申请。") from None
     staff_no, _ = _person(session, attempt.person_id)
+    if not author.is_own_word:
+        raise Refusal(f"批准要由本人说，命令行不能代：{waits_for(request)}")
     if author.actor in (request.asked_by, staff_no):
         raise Refusal("申请和批准必须是两个人，也不能批准自己的考试，请由另一位管理员批准。")
     if request.approved_by is not None:
         raise Refusal(f"申请 {extension_id} 已由 {request.approved_by} 批准过。")
     _require_applicable(exam, attempt, request.kind, now)
+    if not is_person(request.asked_by):
+        if not extra_time.adopt(session, request, author.actor):
+            raise Refusal(f"申请 {extension_id} 刚刚已有人具名，请再看一遍。")
+        detail = f"{staff_no}，{request.minutes} 分钟：{request.reason}；原由 {request.asked_by} 提出"
+        audit.record(session, now, author.actor, author.via, f"具名申请{EXTENSION_LABELS[request.kind]}", f"extension:{extension_id}", detail=detail)
+        adopted = extra_time.get_request(session, extension_id)
+        assert adopted is not None
+        return adopted, attempt
     if not extra_time.approve(session, extension_id, author.actor, now):
         raise Refusal(f"申请 {extension_id} 刚刚已被批准。")
     extra = timedelta(minutes=request.minutes)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
 from sqlmodel import Session
 
-from bot.domain.campaign.campaign import SYSTEM, Author
+from bot.domain.campaign.campaign import SYSTEM, Author, is_person
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.grading.correction import SCOPE_LABELS, Amendment, regrade
@@ -18,27 +16,23 @@ from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre
 from bot.domain.text import segmentation
 from bot.domain.times import day_of
-from bot.services.campaign.notifications import send_notice
+from bot.services.campaign.notifications import notify_named, send_notice
 from bot.services.delivery.correction_messages import notice_target
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
-from bot.storage.db.engine import ping
-from bot.storage.db.query import Statement
+from bot.storage.db.rehearsal import rehearse as run_and_roll_back
 from bot.storage.delivery import reminders
 from bot.storage.grading import corrected_papers, corrections
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 from bot.storage.study import sittings
 from bot.storage.system import audit
 
-T = TypeVar("T")
 TWO_NAMES = 2
 NOBODY = PeopleAre(())
 """The audience of a notice whose readers are named one by one."""
 MAX_REASON = 500
-
-_BEGIN, _BACK, _END = Statement("SAVEPOINT rehearsal"), Statement("ROLLBACK TO SAVEPOINT rehearsal"), Statement("RELEASE SAVEPOINT rehearsal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +91,7 @@ def rehearse(session: Session, catalog: Catalog, author: Author, wanted: WantedC
         correction_id, _ = _ensure_proposed(session, catalog, author, wanted, now)
         return _carry_out(session, catalog, author, correction_id, now, rehearsal=True)
 
-    return _run_and_roll_back(session, work)
+    return run_and_roll_back(session, work)
 
 
 def view_correction(
@@ -106,22 +100,10 @@ def view_correction(
     """A correction with what it would change, or has changed."""
     correction = require_correction(session, author, correction_id)
     if correction.state == "proposed":
-        return correction, _run_and_roll_back(session, lambda: _carry_out(session, catalog, author, correction_id, now, rehearsal=True))
+        return correction, run_and_roll_back(session, lambda: _carry_out(session, catalog, author, correction_id, now, rehearsal=True))
     subject, question = load_subject(session, author, correction.scope, correction.ref), catalog.question(session, correction.version_id)
     effects = corrections.list_effects(session, correction_id)
     return correction, CorrectionImpact.build(session, subject, correction, question, effects, corrections.count_regraded(session, correction_id), 0)
-
-
-def _run_and_roll_back(session: Session, work: Callable[[], T]) -> T:
-    ping(session)
-    session.flush()
-    _BEGIN.run(session)
-    try:
-        return work()
-    finally:
-        _BACK.run(session)
-        _END.run(session)
-        session.expire_all()
 
 
 # ── Proposed, applied, dropped ──
@@ -153,41 +135,64 @@ def propose(session: Session, catalog: Catalog, author: Author, wanted: WantedCo
             f"确认前成绩不公布。发「更正 {correction_id}」看影响。"
         )
         send_notice(session, "更正待确认", text, now)
+        notify_named(session, author, f"提出了更正 {correction_id}（{name}）", now)
     return correction
 
 
-def apply(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime, *, second: str = "") -> CorrectionImpact:
+def adopt(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime) -> bool:
+    """Put one's name to a proposal of the shell that nobody put theirs to; true where that is all that was done.
+
+    Where the rule (R1) asks for two names, such a proposal has none: the first who confirms it proposes it, and the next one's word applies it.
+    """
+    correction = require_correction(session, author, correction_id)
+    if correction.state != "proposed" or is_person(correction.proposed_by) or not author.is_own_word or names_needed(catalog, now) < TWO_NAMES:
+        return False
+    if not corrections.adopt(session, correction, author.actor):
+        raise Refusal(f"更正 {correction_id} 刚刚已有人具名，请再看一遍。")
+    detail = f"更正 {correction_id}；{correction.amendment}；原由 {correction.proposed_by} 提出；原因：{correction.reason}"
+    audit.record(session, now, author.actor, author.via, "具名提出更正", f"{correction.scope}:{correction.ref} {correction.question}", detail=detail)
+    return True
+
+
+def apply(session: Session, catalog: Catalog, author: Author, correction_id: int, now: datetime) -> CorrectionImpact:
     """Mark anew, work out again, take back and credit, tell whoever it touches; once, and again only for papers that came in later.
 
-    `second` names the other person where whoever applies it also proposed it (at the shell). Raises `Refusal` where the rule (R1) asks for two
-    names and there is one.
+    Raises `Refusal` where the rule (R1) asks for two names and there is one: two people, of whom the second says so themselves.
     """
     correction = require_correction(session, author, correction_id)
     if correction.state == "dropped":
         raise Refusal(f"更正 {correction_id} 已经撤回，要改请重新提出。")
-    confirmed_by = _require_second(session, second, now) if second else author.actor
-    if correction.state == "proposed" and names_needed(catalog, now) >= TWO_NAMES and confirmed_by == correction.proposed_by:
-        raise Refusal(f"更正 {correction_id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction_id}」。")
-    is_first = corrections.decide(session, correction_id, "applied", confirmed_by, now)
+    if correction.state == "proposed" and names_needed(catalog, now) >= TWO_NAMES:
+        _require_two_names(author, correction)
+    is_first = corrections.decide(session, correction_id, "applied", author.actor, now)
     impact = _carry_out(session, catalog, author, correction_id, now, rehearsal=False)
     if not is_first and not impact.papers:
         return replace(impact, is_new=False)
-    detail = f"提出 {correction.proposed_by}，确认 {confirmed_by if is_first else correction.decided_by}；{impact.summary}；原因：{correction.reason}"
+    detail = f"提出 {correction.proposed_by}，确认 {author.actor if is_first else correction.decided_by}；{impact.summary}；原因：{correction.reason}"
     audit.record(session, now, author.actor, author.via, "更正题目", f"{correction.scope}:{correction.ref} {correction.question}", detail=detail)
     if load_subject(session, author, correction.scope, correction.ref).is_told(session):
         _notify(session, correction, impact, now)
     if correction.report_id is not None and is_first:
-        answered_by = corrected_papers.person_of_staff_no(session, confirmed_by) or corrected_papers.person_of_staff_no(session, author.actor)
+        answered_by = corrected_papers.person_of_staff_no(session, author.actor)
         if answered_by is not None:
             sittings.answer_report(session, correction.report_id, answered_by, f"您报告得对，已更正：{correction.amendment}。谢谢。", now)
     return impact
 
 
-def _require_second(session: Session, staff_no: str, now: datetime) -> str:
-    """The staff number of a second person, who must be an administrator in office."""
-    if not corrected_papers.is_admin(session, staff_no, day_of(now)):
-        raise Refusal(f"「{staff_no[:40]}」不是在职的管理员，不能作为第二人。")
-    return staff_no
+def waits_for(correction: CorrectionRecord) -> str:
+    """Whose word a proposal still needs, where the rule asks for two names."""
+    if is_person(correction.proposed_by):
+        return f"请另一位管理员本人在聊天里发「更正 确认 {correction.id}」。"
+    return f"提出时没有具名，要两位管理员先后在聊天里发「更正 确认 {correction.id}」。"
+
+
+def _require_two_names(author: Author, correction: CorrectionRecord) -> None:
+    if not author.is_own_word:
+        raise Refusal(f"按规则 R1，确认要由本人说，命令行不能代：{waits_for(correction)}")
+    if author.actor == correction.proposed_by:
+        raise Refusal(f"更正 {correction.id} 是您提出的，按规则 R1 须由另一位管理员确认：请对方发送「更正 确认 {correction.id}」。")
+    if not is_person(correction.proposed_by):
+        raise Refusal(f"更正 {correction.id} 只有一个名字：{waits_for(correction)}")
 
 
 def drop(session: Session, author: Author, correction_id: int, now: datetime) -> CorrectionRecord:

@@ -60,6 +60,11 @@ _APPROVE = Query(
     .where(_EXTENSION.c.id == bind("id"), _EXTENSION.c.approved_by.is_(None))
     .values(approved_by=bind("by"), approved_at=bind("now"))
 )
+_ADOPT = Query(
+    update(_EXTENSION)
+    .where(_EXTENSION.c.id == bind("id"), _EXTENSION.c.asked_by == bind("before"), _EXTENSION.c.approved_by.is_(None))
+    .values(asked_by=bind("by"))
+)
 _THIS_ATTEMPT = update(_ATTEMPT).where(_ATTEMPT.c.sitting_id == bind("id"))
 _EXTEND = Query(_THIS_ATTEMPT.where(_ATTEMPT.c.state == "open").values(deadline=bind("deadline")))
 _REOPEN = Query(
@@ -89,6 +94,11 @@ def requests_of_exam(session: Session, exam_id: int, n: int = 20) -> list[ExtraT
 def pending_request(session: Session, sitting_id: int, kind: str, minutes: int) -> int | None:
     """The same request, made before and not approved."""
     return _PENDING.first(session, sitting_id=sitting_id, kind=kind, minutes=minutes)
+
+
+def adopt(session: Session, request: ExtraTimeRequest, by: str) -> bool:
+    """Put a name to a request that nobody had put theirs to; true for the one call that did."""
+    return _ADOPT.run(session, id=request.id, before=request.asked_by, by=by) == 1
 
 
 def approve(session: Session, extension_id: int, by: str, at: datetime) -> bool:

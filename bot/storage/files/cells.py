@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+from bot.domain.message import Refusal
 from bot.domain.people.person import TIERS, RoleName
+from bot.domain.text.dates import find_day
 from bot.storage.files.table import Cell
 
 _ROLES = {role.label: role for role in RoleName}
 _BETWEEN_HAN = re.compile(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff])")
 _STAFF_NO = re.compile(r"[^\s,、;/\\|<>\"'「」]{1,40}")
 _ACCOUNT = re.compile(r"[^\s,、;]{1,64}")
-_DATES = (
-    re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?: 0{1,2}:00(?::00)?)?"),
-    re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})日"),
-    re.compile(r"(\d{4})(\d{2})(\d{2})"),
-)
+_MIDNIGHT = re.compile(r" 0{1,2}:00(?::00)?$")
+_FIRST_SERIAL, _SERIAL_DAYS = date(1899, 12, 30), (14_611, 73_415)
+"""A day that a table program holds as the number of days since the end of 1899, from 1940 to 2100."""
 
 
 class BadCell(ValueError):
@@ -118,14 +118,14 @@ def parse_day(cell: Cell) -> date | None:
     text = _normalised_text(cell, "日期") if isinstance(cell, str | int | float) else ""
     if not text and isinstance(cell, str):
         return None
-    for form in _DATES:
-        if match := form.fullmatch(text):
-            try:
-                return _check_year(date(*map(int, match.groups())))
-            except BadCell:
-                raise
-            except ValueError:
-                raise BadCell(f"日历上没有 {text}") from None
+    if isinstance(cell, int | float) and not isinstance(cell, bool) and _SERIAL_DAYS[0] <= cell <= _SERIAL_DAYS[1]:
+        return _check_year(_FIRST_SERIAL + timedelta(days=int(cell)))
+    try:
+        day = find_day(_MIDNIGHT.sub("", text))
+    except Refusal as refusal:
+        raise BadCell(str(refusal).removesuffix("，请核对。")) from None
+    if day is not None:
+        return _check_year(day)
     raise BadCell(f"「{text[:20]}」不是完整的日期，应写作 2020-07-01（或把该列设为“日期”格式）")
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from bot.domain.contest import contest
 from bot.domain.contest.contest import ContestPlan
 from bot.domain.exam.blueprint import parse_blueprint, read_blueprint
-from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_moment, parse_results_rule
+from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_results_rule
 from bot.domain.message import Refusal
 from bot.domain.people.audience import parse_audience
+from bot.domain.text.dates import read_moment
 from bot.storage.files.models import ContestFile, validate
 from bot.storage.files.strict_yaml import FileFault, UnreadableText, parse_yaml, read_text
 
@@ -52,8 +53,8 @@ def _parse_exam(data: Any) -> WantedExam:
         str(values["name"]),
         parse_blueprint(blueprint) if isinstance(blueprint, str) else read_blueprint(blueprint),
         parse_audience(str(values.get("to") or "全员")),
-        parse_moment(str(values["opens"])),
-        parse_moment(str(values["closes"])),
+        read_moment(str(values["opens"])),
+        read_moment(str(values["closes"])),
         parse_gate(str(values["gate"])) if values.get("gate") else NO_GATE,
         None if values.get("late") is None else _parse_count(values["late"], "late"),
         _parse_count(values.get("attempts", 1), "attempts"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
 
 from sqlmodel import Session
 
@@ -45,10 +44,6 @@ _USES = Statement(
     """SELECT 'exam', t.exam_id FROM sitting_item i JOIN attempt t ON t.sitting_id = i.sitting_id WHERE i.version_id = :version_id
        UNION SELECT 'contest', c.contest_id FROM sitting_item i JOIN contest_set c ON c.sitting_id = i.sitting_id WHERE i.version_id = :version_id
        ORDER BY 1 DESC, 2"""
-)
-_ADMIN = Statement(
-    """SELECT 1 FROM person p JOIN role r ON r.person_id = p.id AND r.role = 'admin'
-       WHERE p.staff_no = :staff_no AND (p.left_on IS NULL OR p.left_on >= :day)"""
 )
 _BY_STAFF_NO = Statement("SELECT id FROM person WHERE staff_no = :staff_no")
 _NAMES = "SELECT id, staff_no, name FROM person WHERE id IN ({ids})"
@@ -111,11 +106,6 @@ def reported_question(session: Session, report_id: int) -> ReportedQuestion | No
 
 
 # ── People ──
-
-
-def is_admin(session: Session, staff_no: str, day: date) -> bool:
-    """Whether a staff number is that of an administrator in office."""
-    return _ADMIN.one(session, staff_no=staff_no, day=day.isoformat()) is not None
 
 
 def person_of_staff_no(session: Session, staff_no: str) -> int | None:

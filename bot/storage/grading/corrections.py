@@ -27,6 +27,7 @@ _PROPOSE = Statement(
        VALUES (:scope, :ref, :question, :version_id, :way, :keys, :reason, :report_id, 'proposed', :by, :at) RETURNING id"""
 )
 _DECIDE = Statement("UPDATE correction SET state = :state, decided_by = :by, decided_at = :at WHERE id = :id AND state = 'proposed'")
+_ADOPT = Statement("UPDATE correction SET proposed_by = :by WHERE id = :id AND proposed_by = :before AND state = 'proposed'")
 _ADD_REGRADE = Statement(
     """INSERT INTO remark (correction_id, sitting_id, n, answer_id, earned, counts, marked_at)
        VALUES (:correction_id, :sitting_id, :n, :answer_id, :earned, :counts, :at) ON CONFLICT (correction_id, sitting_id, n) DO NOTHING"""
@@ -181,6 +182,11 @@ def propose(
         at=stamp(now),
     )
     return int(row[0])
+
+
+def adopt(session: Session, correction: CorrectionRecord, by: str) -> bool:
+    """Put a name to a proposal that nobody had put theirs to; true for the one call that did."""
+    return _ADOPT.run(session, id=correction.id, before=correction.proposed_by, by=by) == 1
 
 
 def decide(session: Session, correction_id: int, state: str, by: str, now: datetime) -> bool:

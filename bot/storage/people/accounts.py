@@ -84,3 +84,18 @@ def save_preference(session: Session, person_id: int, chosen: Preference) -> Non
 def bound_channels(session: Session, person_id: int) -> list[str]:
     """Where a person can be reached."""
     return [row[0] for row in _CHANNELS.all(session, person_id=person_id)]
+
+
+_BY_STAFF_NO = Statement(
+    """SELECT p.id, p.staff_no, p.name, p.tier FROM person p WHERE p.staff_no = :staff_no AND (p.left_on IS NULL OR p.left_on >= :today)"""
+)
+_ROLES = Statement("SELECT DISTINCT role FROM role WHERE person_id = :person_id")
+
+
+def learner_by_staff_no(session: Session, staff_no: str, today: str) -> Learner | None:
+    """The person of a staff number, still in office on a day (ISO text), with their roles; None where there is nobody."""
+    row = _BY_STAFF_NO.one(session, staff_no=staff_no, today=today)
+    if row is None:
+        return None
+    roles = {RoleName.LEARNER, *(RoleName(role) for (role,) in _ROLES.all(session, person_id=row[0]))}
+    return Learner(row[0], row[1], row[2], row[3], frozenset(roles))

@@ -142,7 +142,7 @@ class Stage:
 
     async def end(self, url: str) -> None:
         """The end gives two thousand people their hours; where that takes longer than the platform waits, the reply comes later."""
-        inner = load_text(HOST, "主持 结束", "99999999")
+        inner = load_text(HOST, "主持 结束 确认", "99999999")
         await self.line.post(posted(self.sealer, inner, "hostend"))
         database = Database(open_engine(url))
         for _ in range(300):

@@ -1,0 +1,106 @@
+"""Makes the commands of a group from the acts declared in bot/commands, with --apply, --as and --json."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from bot.cli.context import DRY_RUN_NOTE, Apply, As, Json, context, note
+from bot.cli.help import PLACEHOLDERS
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from bot.commands.actions import Action, ActValue, Outcome
+
+
+def command_of(action: Action) -> Callable[..., None]:
+    """The function that the shell calls for an act, with the act's values as its arguments and options."""
+    declared = action.parameters()
+
+    def command(**typed: Any) -> None:
+        context.take(acting_as=typed.pop("acting_as"), as_json=typed.pop("as_json"))
+        perform(action, _read(declared, typed), apply=typed.pop("apply", False))
+
+    parameters = [_parameter(name, *value) for name, value in declared.items()]
+    if action.effect:
+        parameters.append(inspect.Parameter("apply", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Apply))
+    parameters.append(inspect.Parameter("acting_as", inspect.Parameter.KEYWORD_ONLY, default="", annotation=As))
+    parameters.append(inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__ = action.help + ("" if not action.effect or "--apply" in action.help else "不加 --apply 只预演。")
+    return command
+
+
+def _parameter(name: str, kind: Any, value: ActValue, default: Any) -> inspect.Parameter:
+    typed = value.raw if value.raw is not None else kind
+    if typed is bool:
+        info: Any = typer.Option(value.option, help=value.help)
+    elif value.option:
+        info = typer.Option(value.option, metavar=value.label or _placeholder(typed), help=value.help)
+    else:
+        info = typer.Argument(metavar=value.label, help=value.help)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[typed, info])
+
+
+def _placeholder(kind: Any) -> str:
+    kinds = [part for part in get_args(kind) if part is not type(None)] or [kind]
+    return PLACEHOLDERS.get(kinds[0], "文字")
+
+
+def _read(declared: Mapping[str, tuple[Any, ActValue, Any]], typed: Mapping[str, Any]) -> dict[str, Any]:
+    values = {}
+    for name, (_, value, _) in declared.items():
+        given = typed[name]
+        values[name] = value.read(given) if value.read is not None and given is not None else given
+    return values
+
+
+def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
+    """Do it, rehearse it or look, print what follows, and end with its status."""
+    from bot.storage.db.rehearsal import rehearse
+
+    if not action.effect:
+        run = context.writing if action.audit else context.reading
+        outcome = run(lambda session: action.perform(_act(session, action), values))
+    elif not apply:
+        outcome = context.writing(lambda session: rehearse(session, lambda: action.perform(_act(session, action, applies=False), values)))
+    else:
+        outcome = context.writing(lambda session: action.perform(_act(session, action), values))
+        if outcome.later is not None:
+            wait, rest = outcome.later
+            context.sleep(wait.total_seconds())
+            outcome = context.writing(lambda session: rest(_act(session, action)))
+    _print(action, outcome, apply=apply)
+    if outcome.status:
+        raise typer.Exit(outcome.status)
+
+
+def _act(session: Session, action: Action, *, applies: bool = True) -> Any:
+    from bot.commands.actions import Act
+
+    author = context.author(session, action.role)
+    return Act(session, author, context.now(), lambda: context.catalog(session), context.rng, applies=applies)
+
+
+def _print(action: Action, outcome: Outcome, *, apply: bool) -> None:
+    if action.jsonl:
+        for row in outcome.data:
+            print(json.dumps(row, ensure_ascii=False, default=str))
+        return
+    data, lines = outcome.data, list(outcome.text)
+    if action.effect:
+        if isinstance(data, dict):
+            data = {**data, "applied": apply and not outcome.unchanged}
+        if outcome.done and (apply or outcome.unchanged):
+            lines.append(outcome.done)
+        elif not apply and not outcome.unchanged:
+            lines.append(DRY_RUN_NOTE)
+    context.show(data, lines)
+    if outcome.warning:
+        note(outcome.warning)
