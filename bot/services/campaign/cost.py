@@ -29,16 +29,25 @@ def messages_per_person(content: CampaignContent) -> int:
 
 
 def schedule_cost(
-    session: Session, catalog: Catalog, invited: Sequence[int], schedule: Schedule, now: datetime, content: CampaignContent | None
+    session: Session,
+    catalog: Catalog,
+    invited: Sequence[int],
+    schedule: Schedule,
+    now: datetime,
+    content: CampaignContent | None,
+    also: Sequence[CampaignContent] = (),
 ) -> QuotaCost:
-    """What it takes this month, with every time that it still falls due; a plain message each where the content is not known yet."""
+    """What it takes this month, with every time that it still falls due; a plain message each where the content is not known yet.
+
+    `also` is what else the same act sends to the same people, each once.
+    """
     first = day_of(now).replace(day=1)
     end = start_of((first + timedelta(days=32)).replace(day=1))
     try:
         occurrences = len(due_between(schedule, now, end, catalog.library.calendar))
     except UnknownYear:
         occurrences = 0
-    messages_each = 1 if content is None else messages_per_person(content)
+    messages_each = (1 if content is None else messages_per_person(content)) + sum(map(messages_per_person, also))
     return quota_cost(
         session, audience.count_by_channel(session, invited), now, messages=messages_each, times_a_month=max(1, occurrences), limits=catalog.limits
     )

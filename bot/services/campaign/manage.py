@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import takewhile
@@ -139,8 +140,11 @@ def can_start(calendar: Calendar, schedule: Schedule, now: datetime) -> bool:
     return bool(next_due(schedule, now, calendar)[0])
 
 
-def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime) -> Campaign:
-    """A draft becomes a running campaign. Refused when nothing would ever fall due, and asked when its next time lies in an unknown year."""
+def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, now: datetime, *, also: Sequence[CampaignContent] = ()) -> Campaign:
+    """A draft becomes a running campaign. Refused when nothing would ever fall due, and asked when its next time lies in an unknown year.
+
+    `also` is what else is sent to its audience with it, as far as the quotas go.
+    """
     campaign = require_campaign(session, author, campaign_id, hold=True)
     if campaign.state != "draft":
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」{STATE_LABELS[campaign.state]}，只有草稿可以启动。")
@@ -149,17 +153,28 @@ def start(session: Session, catalog: Catalog, author: Author, campaign_id: int, 
         raise Refusal(f"还不能启动：{unknown}")
     if not due:
         raise Refusal(f"还不能启动：「{describe_schedule(campaign.schedule)}」从现在起没有要发的时间，请改频次：活动 改 {campaign_id} 频次=…")
-    require_quota(session, catalog, campaign, now)
+    require_quota(session, catalog, campaign, now, also=also)
     campaign_rows.set_state(session, campaign_id, "draft", "running", now)
     campaign_rows.set_planned_until(session, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "启动活动", f"campaign:{campaign_id}", detail=f"第 {campaign.version} 版")
     return campaign
 
 
-def require_quota(session: Session, catalog: Catalog, campaign: Campaign, now: datetime) -> None:
-    """Raises `Refusal` when what is left of a day's or a month's quota is not enough."""
-    invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people
-    cost = schedule_cost(session, catalog, invited, campaign.schedule, now, campaign.content)
+def require_quota(
+    session: Session,
+    catalog: Catalog,
+    campaign: Campaign,
+    now: datetime,
+    *,
+    people: Sequence[int] | None = None,
+    also: Sequence[CampaignContent] = (),
+) -> None:
+    """Raises `Refusal` when what is left of a day's or a month's quota is not enough: every act that makes many messages asks here first.
+
+    `people` are those it goes to where that is not the campaign's audience.
+    """
+    invited = people_audience.evaluate(session, campaign.audience, day_of(now), now).people if people is None else people
+    cost = schedule_cost(session, catalog, invited, campaign.schedule, now, campaign.content, also)
     if not cost.fits:
         raise Refusal(f"活动 {campaign.id}「{campaign.name}」现在不能发，超出了平台还剩的额度：\n{cost.text}\n请缩小对象或减少次数。")
 
@@ -258,6 +273,9 @@ def change(session: Session, catalog: Catalog, author: Author, campaign_id: int,
     if fault := campaign_content.content_faults(content, catalog.library):
         raise Refusal(fault)
     updated = replace(campaign, **changed)
+    if campaign.state in ("running", "paused") and changed.keys() & {"audience", "content", "schedule"}:
+        # Otherwise a small campaign is started and becomes a large one.
+        require_quota(session, catalog, updated, now)
     campaign_rows.change(session, updated, now)
     if campaign.state == "running" and updated.schedule != campaign.schedule:
         campaign_rows.set_planned_until(session, campaign_id, _replanned_from(session, catalog.library.calendar, campaign, updated, now))

@@ -29,7 +29,12 @@ FEBRUARY, ANNUAL_REPORT_DAYS = 2, (1, 20)
 
 def send_notice(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> FiredCampaign:
     """Queue a notice of the service to administrators (or another audience) at once; quiet hours and quotas hold for it too."""
-    return queue_now(session, name, CampaignContent("notice", title=NOTICE_TITLE, text=text), audience or RoleIs("admin"), now)
+    return queue_now(session, name, notice_content(text), audience or RoleIs("admin"), now)
+
+
+def notice_content(text: str) -> CampaignContent:
+    """A notice as the service sends it by itself."""
+    return CampaignContent("notice", title=NOTICE_TITLE, text=text)
 
 
 def queue_now(
@@ -62,7 +67,7 @@ def notify_recalled(session: Session, name: str, due: datetime, people: Sequence
     """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (bot/docs/rules.md A26)."""
     if people:
         text = f"{_moment_text(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
-        campaign_id = _add_campaign(session, f"撤回 {name}", CampaignContent("notice", title=NOTICE_TITLE, text=text), All(), now)
+        campaign_id = _add_campaign(session, f"撤回 {name}", notice_content(text), All(), now)
         reminders.queue_for_people(session, campaign_id, now, people, now)
 
 

@@ -32,25 +32,37 @@ def invite(session: Session, catalog: Catalog, author: Author, contest: Contest,
     plan = contest.plan
     begins = max(now, plan.opens_at or now)
     send_at = (begins.astimezone(SHANGHAI) + timedelta(minutes=1)).replace(second=0, microsecond=0)
-    campaign_ids = [_start_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", _invitation_text(catalog, contest, now), send_at, now)]
-    if plan.closes_at is not None and plan.closes_at - begins > REMINDER_THRESHOLD:
-        closes = plan.closes_at.astimezone(SHANGHAI)
-        remind_at = datetime.combine(closes.date() - timedelta(days=1), REMINDER_TIME, SHANGHAI)
-        campaign_ids.append(
-            _start_campaign(
-                session, catalog, author, contest, f"竞赛提醒：{plan.name}", f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。", remind_at, now
-            )
-        )
-    return campaign_ids
+    invitation = _invitation(contest, _invitation_text(catalog, contest, now))
+    if plan.closes_at is None or plan.closes_at - begins <= REMINDER_THRESHOLD:
+        return [_start_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", invitation, send_at, now)]
+    closes = plan.closes_at.astimezone(SHANGHAI)
+    remind_at = datetime.combine(closes.date() - timedelta(days=1), REMINDER_TIME, SHANGHAI)
+    reminder = _invitation(contest, f"明天 {closes:%H:%M} 截止，还没有参加的请抓紧。")
+    return [
+        _start_campaign(session, catalog, author, contest, f"竞赛：{plan.name}", invitation, send_at, now, also=(reminder,)),
+        _start_campaign(session, catalog, author, contest, f"竞赛提醒：{plan.name}", reminder, remind_at, now),
+    ]
+
+
+def _invitation(contest: Contest, text: str) -> CampaignContent:
+    return CampaignContent("invitation", title=contest.name, text=text, target=invitation_target(contest.id))
 
 
 def _start_campaign(
-    session: Session, catalog: Catalog, author: Author, contest: Contest, name: str, text: str, send_at: datetime, now: datetime
+    session: Session,
+    catalog: Catalog,
+    author: Author,
+    contest: Contest,
+    name: str,
+    content: CampaignContent,
+    send_at: datetime,
+    now: datetime,
+    *,
+    also: Sequence[CampaignContent] = (),
 ) -> int:
-    content = CampaignContent("invitation", title=contest.name, text=text, target=invitation_target(contest.id))
     schedule = Schedule("once", time=send_at.strftime("%H:%M"), on=send_at.date(), on_holiday="keep")
     campaign_id = manage.create(session, catalog, author, name[:80], content, schedule, contest.plan.audience, now, clause=contest.plan.clause)
-    manage.start(session, catalog, author, campaign_id, now)
+    manage.start(session, catalog, author, campaign_id, now, also=also)
     return campaign_id
 
 

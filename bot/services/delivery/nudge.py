@@ -103,6 +103,7 @@ def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, n
     recipients = _recipients(session, catalog, author, None if target == HOURS_SUBJECT else int(target), now)
     if not recipients:
         raise Refusal("刚刚都完成了，没有要催的人。")
+    manage.require_quota(session, catalog, campaign, now, people=recipients)
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
     if reminders.queue_for_people(session, draft_id, now, recipients, now) is None:
         raise Refusal(f"催学 {draft_id} 已经发过了。")

@@ -132,16 +132,20 @@ def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, no
     if lacking := question_pool.blueprint_shortages(session, catalog, exam.blueprint):
         raise Refusal(f"题库变了，这份蓝图出不了卷：{'；'.join(lacking)}。")
     opens = max(exam.opens_at, now)
-    campaign_id = _invite(session, catalog, author, exam, opens, now)
-    if opens - now > ANNOUNCE_AHEAD:
-        notifications.send_notice(session, f"考试《{exam.name}》", f"考试《{exam.name}》：{announcement(exam)}", now, exam.audience)
+    notice = f"考试《{exam.name}》：{announcement(exam)}" if opens - now > ANNOUNCE_AHEAD else ""
+    campaign_id = _invite(session, catalog, author, exam, opens, now, notice)
+    if notice:
+        notifications.send_notice(session, f"考试《{exam.name}》", notice, now, exam.audience)
     exams.publish(session, exam_id, campaign_id, now)
     audit.record(session, now, author.actor, author.via, "发布考试", f"exam:{exam_id}", detail=f"活动 {campaign_id}")
     return require_exam(session, author, exam_id)
 
 
-def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime) -> int:
-    """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here."""
+def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, opens: datetime, now: datetime, notice: str) -> int:
+    """The campaign that invites, with a deadline by which its reminders go; it looks after itself from here.
+
+    `notice` is what goes to the same people before it, within the same quotas.
+    """
     content = CampaignContent("invitation", title=f"考试《{exam.name}》", text=announcement(exam), target=invitation_target(exam.id))
     schedule = (
         immediate_schedule(opens)
@@ -152,7 +156,8 @@ def _invite(session: Session, catalog: Catalog, author: Author, exam: Exam, open
     campaign_id = manage.create(
         session, catalog, author, f"考试：{exam.name}"[:80], content, schedule, exam.audience, now, clause=exam.clause, delivery=delivery
     )
-    manage.require_quota(session, catalog, manage.require_campaign(session, author, campaign_id), now)
+    also = [notifications.notice_content(notice)] if notice else []
+    manage.require_quota(session, catalog, manage.require_campaign(session, author, campaign_id), now, also=also)
     campaign.set_state(session, campaign_id, "draft", "running", now)
     # A window that opens in the middle of a minute is due from the beginning of that minute on.
     campaign.set_planned_until(session, campaign_id, opens.replace(second=0, microsecond=0) if opens == now else now)
