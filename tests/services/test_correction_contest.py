@@ -28,7 +28,7 @@ from tests.services.test_contest import (
 )
 from tests.support.live_contests import opened
 
-SECOND = Author("9002", "cli")
+SECOND = Author("9002", "local")
 
 
 class Played:

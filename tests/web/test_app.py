@@ -155,7 +155,7 @@ async def test_a_callback_and_a_page_on_one_connection_are_served_and_stopped_in
         writer.close()
     assert answers == [("HTTP/1.1 400 Bad Request", False, "bad request")] * 2 + [("HTTP/1.1 200 OK", True, '{"status": "ok"}')]
     assert 'bot_callbacks_refused_total{channel="wecom"} 2.0' in page
-    assert [entry["reason"] for entry in entries if entry["event"] == "callback refused"] == ["outer", "outer"]
+    assert [entry["reason"] for entry in entries if entry["event"] == "callback refused"] == ["plain", "plain"]
     assert [entry["loop"] for entry in entries if entry["event"] == "serving"] == ["asyncio"]
 
 
