@@ -1,4 +1,4 @@
-"""Whoever makes many messages asks the platforms' quotas first: every act of the chat and of the command line is refused the same, and changes nothing.
+"""Whoever makes many messages asks the platforms' quotas first: each act is refused the same in chat and at the command line, and changes nothing.
 
 120 people can be reached by DingTalk only, and the agency may make two calls a month, of which the service uses one.
 """
@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from bot.cli import common
+from bot.cli.context import context
 from bot.cli.main import main
 from bot.dispatch import Dispatcher
 from bot.domain.delivery.platform_limits import LIMITS, limits_with
@@ -118,9 +118,7 @@ def shell(boss: Chat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     engine = boss.dispatcher.database.engine
     monkeypatch.setenv("BOT_DATABASE_URL", engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg://", "postgresql://"))
     monkeypatch.setenv("BOT_LIMITS__PLATFORM", f"{MONTH}=2")
-    for module in ("campaign", "exam", "contest"):
-        monkeypatch.setattr(f"bot.cli.{module}.now", lambda: boss.clock.now)
-    monkeypatch.setattr(common.progress, "file", None)
+    monkeypatch.setattr(context, "clock", lambda: boss.clock.now)
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["bot", *words])
@@ -136,9 +134,9 @@ def shell(boss: Chat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 
 
 ACTS: dict[str, Callable[[Chat, str], list[str]]] = {
-    "campaign": lambda boss, words: ["campaign", "start", words.split()[-1]],
+    "campaign": lambda boss, words: ["campaign", "start", words.split()[-1], "--apply"],
     "exam": lambda boss, words: ["exam", "publish", words.split()[-1], "--apply"],
-    "pack": lambda boss, words: ["campaign", "start", words.split()[-1]],
+    "pack": lambda boss, words: ["campaign", "start", words.split()[-1], "--apply"],
     "push": lambda boss, words: ["campaign", "push", "--to", "层级=公务员", "--send", "通知 请大家学习民法典", "--apply"],
     "nudge": lambda boss, words: ["campaign", "nudge", str(about_of(boss)), "--apply"],
 }

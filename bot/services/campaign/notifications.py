@@ -14,11 +14,11 @@ from bot.domain.calendar import Calendar
 from bot.domain.campaign.campaign import SYSTEM, Author, FiredCampaign, is_person
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
-from bot.domain.people.audience import All, Audience, PeopleAre, RoleIs
+from bot.domain.people.audience import Audience, PeopleAre, RoleIs
 from bot.domain.people.person import CHANNELS
 from bot.domain.times import SHANGHAI, day_of
+from bot.services.delivery.notify import notify
 from bot.storage import activity, campaign
-from bot.storage.delivery import reminders
 from bot.storage.system import audit, switches
 
 NOTICE_TITLE = "系统提醒"
@@ -63,12 +63,10 @@ def _add_campaign(
     return campaign.add(session, title, content, immediate_schedule(now), audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
 
 
-def notify_recalled(session: Session, name: str, due: datetime, people: Sequence[int], now: datetime) -> None:
+def notify_recalled(session: Session, name: str, occurrence_id: int, due: datetime, people: Sequence[int], now: datetime) -> None:
     """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (bot/docs/rules.md A26)."""
-    if people:
-        text = f"{_moment_text(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
-        campaign_id = _add_campaign(session, f"撤回 {name}", notice_content(text), All(), now)
-        reminders.queue_for_people(session, campaign_id, now, people, now)
+    text = f"{_moment_text(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
+    notify(session, people, notice_content(text), once=f"recall:{occurrence_id}", now=now, name=f"{NOTICE_TITLE}：撤回 {name}")
 
 
 def notify_channel_stopped(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:

@@ -149,15 +149,7 @@ def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: Campa
     trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of_target(content.target), exam_of_target(content.target)
     if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
         return ENDED
-    done = not trial and (
-        (content.lesson and (person_id, content.lesson) in facts.done_lessons)
-        or ((content.kind == "daily" or content.target == "每日") and person_id in facts.done_daily)
-        or (person_id, contest) in facts.played_contests
-        or (person_id, exam) in facts.sat_exams
-        or (delivery.occurrence_id, person_id) in facts.voted
-        or delivery.id in facts.read
-    )
-    if done:
+    if delivery.id in facts.done and not trial:
         return DONE
     if content.kind == "reminder" and facts.reminded[person_id] - {delivery.id}:
         return REMINDED
