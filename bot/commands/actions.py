@@ -111,6 +111,8 @@ class Outcome:
 
 def draft_once(act: Act, draft: Callable[[], T], drafts: Sequence[T], is_same: Callable[[T, T], bool]) -> tuple[T, bool]:
     """A new draft, or the one there is that says the same: whoever applies a plan twice has one. Whether it is new."""
+    if not drafts:
+        return draft(), True
     wanted = rehearse(act.session, draft)
     same = next((known for known in drafts if is_same(known, wanted)), None)
     return (draft(), True) if same is None else (same, False)

@@ -58,13 +58,14 @@ def test_a_key_is_put_right_after_a_dry_run_with_a_second_name_and_only_once(she
 
     proposed = shell.json(*said, "--as", "9001", "--apply")
     assert (proposed["applied"], proposed["state"], proposed["papers"]) == (False, "proposed", 3)
-    assert "请另一位管理员本人在聊天里发「更正 确认 1」" in proposed["waits_for"]
+    number = proposed["correction"]
+    assert f"请另一位管理员本人在聊天里发「更正 确认 {number}」" in proposed["waits_for"]
     once = board.everything()
     assert shell.json(*said, "--as", "9001", "--apply")["state"] == "proposed"
     assert board.everything() == once, "proposed twice it is one proposal"
     assert board.scores()[1] == (4000, False)
 
-    impact = board.apply(1, SECOND)
+    impact = board.apply(number, SECOND)
     assert impact.is_new
     once = board.everything()
     again = shell.json(*said, "--as", "9001", "--apply")

@@ -54,6 +54,13 @@ def test_csv_and_xlsx_go_to_a_file_that_appears_whole(report_shell: ReportShell,
     assert (status, CalamineWorkbook.from_filelike(io.BytesIO(out)).sheet_names) == (0, ["人员", "说明"])
 
 
+@pytest.mark.parametrize("written", ["2026-11-01", "2026/11/01", "2026年11月1日", "11月1日", "２０２６．１１．１"])
+def test_a_day_is_taken_as_it_is_written(report_shell: ReportShell, written: str) -> None:
+    status, out, err = report_shell("report", "达标率", "--as-of", written)
+    assert status == 0, err
+    assert "截至 2026-11-01" in out
+
+
 @pytest.mark.parametrize(
     ("words", "status", "says"),
     [
@@ -61,7 +68,8 @@ def test_csv_and_xlsx_go_to_a_file_that_appears_whole(report_shell: ReportShell,
         (("report", "达标率", "--format", "docx"), 1, "本版还不能输出 docx"),
         (("report", "达标率", "--format", "png"), 1, "本版还不能输出 png"),
         (("report", "达标率", "--format", "pdf"), 2, "没有 pdf 这种格式"),
-        (("report", "达标率", "--as-of", "昨天"), 1, "不是日期"),
+        (("report", "达标率", "--as-of", "上周"), 1, "不是日期"),
+        (("report", "达标率", "--as-of", "2026-02-30"), 1, "日历上没有 2026 年 2 月 30 日"),
         (("report", "达标率", "--as-of", "2026-11-21"), 1, "还没有到"),
         (("report", "达标率", "--year", "2027"), 1, "还没有数据"),
         (("report", "达标率", "--unit", "没有处"), 1, "没有这个单位"),

@@ -35,10 +35,16 @@ GROWING = {
 }  # fmt: skip
 """Tables that grow with the people of the agency or with their work; what administrators make (exams, campaigns, units …) is looked through."""
 COMMANDS = (
-    "帮助", "学习", "学习 1", "下一页", "下一页", "退出", "每日", "A", "B", "继续", "跳过", "退出", "练习", "A", "B", "错题", "A", "退出", "挑战",
-    "A", "退出", "我的学时", "为什么", "为什么 1", "纠错 题干有误", "考试", "考试 1", "A", "上一题", "答题卡", "交卷", "确认交卷", "竞赛", "排行",
-    "证书", "设置", "报表 个人", "报表",
+    "帮助", "学习", "学习 目录", "下一页", "下一页", "退出", "每日", "A", "B", "继续", "跳过", "退出", "练习", "A", "B", "错题", "A", "退出",
+    "挑战", "A", "退出", "我的学时", "为什么", "为什么 1", "纠错 题干有误", "考试", "考试 1", "考试 开始 1", "A", "上一题", "答题卡", "交卷",
+    "确认交卷", "竞赛", "排行",
+    "证书", "设置", "报表 个人 1001", "报表",
 )  # fmt: skip
+LOOKED_THROUGH = {
+    "FROM seal ORDER BY seq DESC LIMIT 1": "the head of the chain: one row from the end of its key",
+    "FROM attempt CROSS JOIN": "how often a question was drawn and answered first: an exam's paper is drawn from it, over the attempts there are",
+}
+"""What is gone through on purpose."""
 PEOPLE = 600
 AT = "2026-02-02T01:00:00.000000Z"
 
@@ -50,7 +56,7 @@ def fill(engine: Engine) -> None:
     with engine.begin() as connection:
         version = connection.execute(text("SELECT MIN(id) FROM question_version")).scalar_one()
         unit = connection.execute(text("SELECT MIN(id) FROM unit")).scalar_one()
-        rows = [{"id": n, "no": f"N{n}", "at": AT, "unit": unit} for n in people]
+        rows = [{"id": n, "no": f"N{n}", "at": AT, "unit": unit, "version": version, "until": "2026-01-06"} for n in people]
         for statement in (
             "INSERT INTO person (id, staff_no, name, tier, recorded_at) VALUES (:id, :no, :no, '公务员', :at)",
             "INSERT INTO post (person_id, unit_id, since) VALUES (:id, :unit, '2020-01-01')",
@@ -61,6 +67,11 @@ def fill(engine: Engine) -> None:
             "INSERT INTO reading (id, person_id, lesson, digest, page, state, opened_at, closed_at) VALUES (:id, :id, 'l', 'd', 1, 'done', :at, :at)",
             "INSERT INTO page_view (reading_id, page, sent_at, reason) VALUES (:id, 1, :at, '')",
             "INSERT INTO year_total (person_id, year, category, seconds, items) VALUES (:id, 2026, 'practice', 300, 5)",
+            """INSERT INTO report (person_id, version_id, said, reported_at, answered) VALUES (:id, :version, '', :at, '')""",
+            "INSERT INTO absence (person_id, kind, since, until, recorded_by, recorded_at) VALUES (:id, 'leave', :until, :until, '', :at)",
+            "INSERT INTO preference (person_id, digest, channel) VALUES (:id, 1, '')",
+            "INSERT INTO exam_goal (person_id, minutes, target) VALUES (:id, 5, 90)",
+            "INSERT INTO tag (person_id, tag) VALUES (:id, '党员')",
             "INSERT INTO day_total (person_id, day, category, seconds) VALUES (:id, '2026-02-02', 'practice', 300)",
         ):
             connection.execute(text(statement), rows)
@@ -83,10 +94,36 @@ def fill(engine: Engine) -> None:
             connection.execute(
                 text(statement.format(each=f"FROM person p CROSS JOIN (SELECT column1 AS n FROM (VALUES {each}) v) k WHERE p.id >= :first")), who
             )
+        for statement in (
+            "INSERT INTO seal (seq, entry_id, algorithm, hash, sealed_at) SELECT id, id, 'sha256', 'h', :at FROM ledger",
+            "INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) SELECT id, 1000, person_id, :at FROM answer",
+            """INSERT INTO correction (id, scope, ref, question, version_id, way, keys, reason, state, proposed_by, proposed_at,
+                                       decided_by, decided_at)
+               VALUES (1, 'exam', 1, 'q1', :version, 'full', '', 'r', 'applied', '1', :at, '2', :at)""",
+            """INSERT INTO remark (correction_id, sitting_id, n, answer_id, earned, counts, marked_at)
+               SELECT 1, sitting_id, n, id, 1000, 1, :at FROM answer""",
+        ):
+            connection.execute(text(statement), who)
         if not is_sqlite(engine):
-            connection.execute(
-                text("SELECT setval(pg_get_serial_sequence('sitting', 'id'), 20000), setval(pg_get_serial_sequence('reading', 'id'), 20000)")
-            )
+            for table in ("person", "sitting", "reading"):
+                connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 20000)"))
+
+
+def fill_attempts(engine: Engine, exam_id: int) -> None:
+    """Everybody but the one who asks has sat the exam, has a certificate, has appealed, and has played a match."""
+    rows = [{"id": n, "exam": exam_id, "at": AT, "number": f"XF-2026-{n:06}-K"} for n in range(10_001, 10_001 + PEOPLE)]
+    with engine.begin() as connection:
+        for statement in (
+            """INSERT INTO attempt (sitting_id, exam_id, person_id, n, started_at, deadline, state, closed_at, closed_by, score, passed, difficulty)
+               VALUES (:id, :exam, :id, 1, :at, '2026-02-02T02:00:00.000000Z', 'closed', :at, 'self', 1000, 0, 0)""",
+            """INSERT INTO certificate (number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, state, reason, changed_by)
+               VALUES (:number, '7QK39MXT2A', :id, 'exam', 'sitting', CAST(:id AS TEXT), '{}', :at, 't', 'valid', '', '')""",
+            """INSERT INTO duel (id, size, invited, state, made_by, made_at, until, started_at, over_at)
+               VALUES (:id, 2, 0, 'over', :id, :at, :at, :at, :at)""",
+            "INSERT INTO duel_player (duel_id, person_id, state, correct, millis) VALUES (:id, :id, 'done', 0, 0)",
+            """INSERT INTO appeal (person_id, sitting_id, said, appealed_at, due_on, answered) VALUES (:id, :id, 's', :at, '2026-02-09', '')""",
+        ):
+            connection.execute(text(statement), rows)
 
 
 class WrittenDown(psycopg.Cursor[Any]):
@@ -117,7 +154,8 @@ async def asked(engine: Engine, shipped: Library) -> list[tuple[Any, Any]]:
     database.write_now(lambda session: enroll(session, "1001", "学员甲", roles=("supervisor",)))
     dispatcher = Dispatcher(database, lambda: catalog, rng=random.Random(3))
     fill(engine)
-    ExamHarness(dispatcher).publish()
+    exam_id = ExamHarness(dispatcher).publish()
+    fill_attempts(engine, exam_id)
     event.listen(engine, "connect", write_down)
     database.start()
     try:
@@ -134,14 +172,23 @@ async def asked(engine: Engine, shipped: Library) -> list[tuple[Any, Any]]:
 def test_what_a_person_asks_for_is_found_by_a_key(engine: Engine, asked: list[tuple[Any, Any]], statistics: bool) -> None:
     raw = engine.raw_connection()
     cursor = raw.cursor()
+    if is_sqlite(engine):
+        # With them on, the plan of an INSERT names the scans that SQLite makes only where a deferred key is broken.
+        cursor.execute("PRAGMA foreign_keys=OFF")
+    else:
+        # A table of some thousand rows may well be read whole; what is asked is whether the rows can be found by a key at all.
+        cursor.execute("SET enable_seqscan = off; SET enable_mergejoin = off; SET enable_hashjoin = off")
     if statistics:
         cursor.execute("ANALYZE")
     explain = sqlite_faults if is_sqlite(engine) else postgres_faults
     statements = [(query, values) for query, values in asked if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", spelled(query))]
-    assert len(statements) > 100, "the commands were answered"
-    if not is_sqlite(engine):
-        cursor.execute("SET enable_seqscan = off")
-    faults = {fault: spelled(query) for query, values in statements for fault in explain(cursor, query, values)}
+    assert len(statements) > 50, "the commands were answered"
+    faults = {
+        fault: spelled(query)
+        for query, values in statements
+        for fault in explain(cursor, query, values)
+        if not any(reason in " ".join(spelled(query).split()) for reason in LOOKED_THROUGH)
+    }
     raw.close()
     assert faults == {}
 
@@ -167,6 +214,18 @@ def sqlite_faults(cursor: Any, query: str, _values: Any) -> Iterator[str]:
             yield line
 
 
+STAY_SMALL = {
+    "answer_provisional",
+    "attempt_open",
+    "attempt_untold",
+    "duel_player_at_one",
+    "duel_player_owed",
+    "reading_open_once",
+    "sitting_open_once",
+}
+"""Indexes of what is open, waiting or owed, which may be gone through."""
+
+
 def postgres_faults(cursor: Any, query: Any, values: Any) -> Iterator[str]:
     """The nodes of PostgreSQL's plan that go through a growing table although a key was wanted (`enable_seqscan` is off)."""
     cursor.execute(f"EXPLAIN (FORMAT JSON) {spelled(query)}", values)
@@ -174,10 +233,31 @@ def postgres_faults(cursor: Any, query: Any, values: Any) -> Iterator[str]:
     while nodes:
         node = nodes.pop()
         nodes += node.get("Plans", [])
-        if (
-            node.get("Relation Name") in GROWING
-            and "Scan" in node["Node Type"]
-            and node["Node Type"] != "Bitmap Heap Scan"
-            and "Index Cond" not in node
-        ):
-            yield f"{node['Node Type']} of {node['Relation Name']} {node.get('Index Name', '')}"
+        table, index = node.get("Relation Name"), node.get("Index Name", "")
+        reads_by_itself = "Scan" in node["Node Type"] and node["Node Type"] != "Bitmap Heap Scan"
+        if table in GROWING and reads_by_itself and "Index Cond" not in node and index not in STAY_SMALL:
+            yield f"{node['Node Type']} of {table} {index}"
+
+
+REVERSED = "SELECT l.id, r.id FROM ledger l LEFT JOIN ledger r ON r.reverses = l.id AND r.recorded_at < '2026-12-31' WHERE l.person_id = 10001"
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["where present", "whole"])
+def test_an_index_that_is_nearly_all_empty_is_not_taken_for_a_bad_one(sqlite_engine: Engine, shipped: Library, whole: bool) -> None:
+    """With the empty rows in it, statistics say that each key of it has the whole table, and each entry went through the ledger by its moment."""
+    database = Database(sqlite_engine)
+    policy, _ = load_policy(ROOT)
+    assert policy is not None
+    database.write_now(lambda session: load_catalog(session, shipped, policy, NOW))
+    database.write_now(lambda session: enroll(session, "1001"))
+    fill(sqlite_engine)
+    raw = sqlite_engine.raw_connection()
+    cursor = raw.cursor()
+    if whole:
+        cursor.execute("DROP INDEX ledger_reversed_once")
+        cursor.execute("CREATE UNIQUE INDEX ledger_reversed_once ON ledger (reverses)")
+    cursor.execute("ANALYZE")
+    plan = [line[3] for line in cursor.execute(f"EXPLAIN QUERY PLAN {REVERSED}").fetchall()]
+    raw.close()
+    assert any("ledger_in_time" in line for line in plan) == whole
+    assert any(line.startswith("SEARCH r USING INDEX ledger_reversed_once (reverses=?)") for line in plan) != whole

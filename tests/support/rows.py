@@ -136,6 +136,8 @@ GOOD: dict[str, Row] = {
     },
     "live_buzz": {"contest_id": 900, "n": 1, "team_id": 900, "person_id": 900, "arrived_at": AT, "fault": 0},
     "live_decision": {"id": 900, "contest_id": 900, "decided_at": AT, "actor": "t", "act": "改分", "n": 0, "points": 0, "why": ""},
+    "forecast": {"person_id": 900, "basis": "2026-03-02 x", "entry_id": 900, "tier": "", "away": "", "verdict": "none", "outlook": ""},
+    "forecast_run": {"id": 1, "basis": "2026-03-02 x", "entry_id": 900, "made_at": AT},
     "live_call": {"contest_id": 900, "n": 1, "what": "ask", "holder": "h", "began_at": AT, "people": 0, "sent": 0, "failed": 0},
 }  # fmt: skip
 
@@ -222,6 +224,8 @@ BAD: list[tuple[str, Row, str]] = [
     ("visit", {"hash": "0" * 63}, "hash_is_sha256"),
     ("notification", {"once": ""}, "once_fits"),
     ("backup", {"sha256": "0" * 63}, "sha256_has_64_digits"),
+    ("forecast", {"tested_error": -1}, "error_is_not_negative"),
+    ("forecast_run", {"id": 2}, "one_row"),
     ("planned", {"state": "done"}, "done_on_a_day"),
     ("correction", {"reason": ""}, "reason_fits"),
     ("correction", {"reason": "长" * 501}, "reason_fits"),

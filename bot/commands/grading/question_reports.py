@@ -15,7 +15,6 @@ from bot.services.library import key_visibility
 from bot.services.study import quiz
 from bot.storage.study import current_task, sittings
 from bot.storage.system import audit
-from bot.storage.tables.columns import moment
 
 _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s+(\S.{0,299})", re.DOTALL)
 _MEANT_AS_ANSWER = re.compile(r"回复\s*#?\d|#?\d{1,9}(\s|$)")
@@ -75,7 +74,7 @@ def _open_reports(ctx: Context) -> Reply:
     hidden = key_visibility.hidden_questions(ctx.session, ctx.me.id)
     for number, name, staff_no, version_id, choice, comment, reported_at in rows:
         question = ctx.catalog.question(ctx.session, version_id)
-        lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(moment(reported_at)))}报告 {question.id}")
+        lines.append(f"\n#{number} {name}（{staff_no}）于{chinese_day(day_of(reported_at))}报告 {question.id}")
         lines.append(question.stem)
         lines += [f"{letter}. {text}" for letter, text in question.options]
         lines.append(f"标准答案：{question.show_key() if question.id not in hidden else '这道题在您的考试卷里，考试结束后再看'}")

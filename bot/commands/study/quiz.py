@@ -223,7 +223,7 @@ def _awaits_text(ctx: Context, sitting_id: int) -> bool:
 
 
 def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAnswer]) -> list[Reply | None]:
-    """The plain answers of a batch: choices of a question that another one follows at once."""
+    """The plain answers of a batch: to a question that another one follows at once."""
     facts = answers.gather(
         session, [answers.lookup(answer.person_id, answer.row_id, answer.number, day_of(answer.incoming.arrived)) for answer in heard]
     )
@@ -251,7 +251,8 @@ def _is_next_in_open_set(facts: AnswerFacts) -> bool:
 def _decide_plain(session: Session, catalog: Catalog, answer: HeardAnswer, facts: AnswerFacts) -> AnswerDecision | None:
     """The decision on a plain answer; None where something else comes of it, which `quiz.answer` and its callers look after."""
     question = catalog.question(session, facts.item.version_id)
-    choice = question.parse_answer(answer.text) if question.choices else None
+    may_name_another = answer.number is None and not question.choices and parse_numbered(answer.text) is not None
+    choice = None if may_name_another else question.parse_answer(answer.text)
     if choice is None:
         return None
     decision = answers.decide(catalog.policy, facts, question, choice, answer.incoming, answer.incoming.arrived)

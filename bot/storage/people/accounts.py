@@ -17,8 +17,10 @@ _LEARNER = Statement(
        FROM account a JOIN person p ON p.id = a.person_id
        WHERE a.channel = :channel AND a."user" = :user AND (p.left_on IS NULL OR p.left_on >= :today)"""
 )
+# Not `p.id = ANY(:ids) OR p.id IN (…)`: of an OR with a subquery PostgreSQL makes a filter over everybody.
 _LOCK_PEOPLE = Statement(
-    """SELECT p.id FROM person p WHERE p.id = ANY(:ids) OR p.id IN (
+    """SELECT p.id FROM person p WHERE p.id IN (
+           SELECT unnest(CAST(:ids AS integer[])) UNION
            SELECT a.person_id FROM account a JOIN unnest(CAST(:channels AS text[]), CAST(:users AS text[])) AS w(channel, "user")
            ON a.channel = w.channel AND a."user" = w."user")
        ORDER BY p.id FOR UPDATE"""

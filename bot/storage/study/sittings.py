@@ -6,70 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import Integer, and_, exists, func, select, update
 from sqlmodel import Session
 
 from bot.domain.message import Refusal
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.grading import ReportRow
+from bot.storage.tables.people import PersonRow
+from bot.storage.tables.study import AnswerRow, SittingItemRow, SittingRow
 
-_SITTING = Statement("SELECT id, person_id, kind, scope, size, next, state FROM sitting WHERE id = :id")
-_LAST_SITTING = Statement(
-    """SELECT id, person_id, kind, scope, size, next, state FROM sitting
-       WHERE person_id = :person_id AND kind = :kind AND scope = :scope ORDER BY id DESC LIMIT 1"""
-)
-_OPEN_SITTING = Statement(
-    """INSERT INTO sitting (person_id, kind, scope, size, next, state, opened_at)
-       VALUES (:person_id, :kind, :scope, :size, 1, 'open', :at) RETURNING id"""
-)
-_ADD_ITEM = Statement(
-    "INSERT INTO sitting_item (sitting_id, n, question, version_id, points) VALUES (:sitting_id, :n, :question, :version_id, :points)"
-)
-_OPEN_OF_KIND = Statement("SELECT id FROM sitting WHERE person_id = :person_id AND kind = :kind AND state = 'open'")
-_ARRIVALS = Statement("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitting_id")
-_ITEM = Statement("SELECT question, version_id FROM sitting_item WHERE sitting_id = :sitting_id AND n = :n")
-_NEXT_ITEM = Statement(
-    """SELECT i.n, i.question, i.version_id FROM sitting_item i
-       WHERE i.sitting_id = :sitting_id AND i.n >= :after AND i.n <> :but
-         AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n)
-       ORDER BY i.n LIMIT 1"""
-)
-_CURRENT_ITEM = Statement(
-    """SELECT s.id, s.person_id, s.kind, s.scope, s.size, s.next, s.state, i.n, i.question, i.version_id
-       FROM sitting s JOIN sitting_item i ON i.sitting_id = s.id AND i.n >= s.next
-       WHERE s.id = :id AND NOT EXISTS (SELECT 1 FROM answer a WHERE a.sitting_id = i.sitting_id AND a.n = i.n) ORDER BY i.n LIMIT 2"""
-)
-_SET_NEXT = Statement("UPDATE sitting SET next = :n WHERE id = :id")
-_CLOSE = Statement("UPDATE sitting SET state = :state, closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
-_RECORDED_ANSWER = Statement("SELECT id, choice, correct, earned, provisional FROM answer WHERE sitting_id = :sitting_id AND n = :n")
-_SCORE = Statement(
-    "SELECT COUNT(*), COALESCE(SUM(correct), 0), COALESCE(SUM(earned), 0), COALESCE(SUM(provisional), 0) FROM answer WHERE sitting_id = :sitting_id"
-)
-_KNOWN_QUESTIONS = Statement("SELECT question, COUNT(*), MAX(id) FROM answer WHERE person_id = :person_id GROUP BY question")
-_BEST_RUN = Statement(
-    """SELECT COALESCE(MAX(run), 0) FROM (SELECT SUM(a.correct) AS run FROM sitting s JOIN answer a ON a.sitting_id = s.id
-       WHERE s.person_id = :person_id AND s.kind = :kind AND s.id <> :but GROUP BY s.id) runs"""
-)
-_LAST_ANSWER = Statement("SELECT id, sitting_id, n, question, version_id, choice FROM answer WHERE person_id = :person_id ORDER BY id DESC LIMIT 1")
+_answers, _items, _people, _reports, _sittings = (table(row) for row in (AnswerRow, SittingItemRow, PersonRow, ReportRow, SittingRow))
+
 REPORT_LENGTH = 500
 """Characters that one report holds (the table checks it)."""
-_ADD_REPORT = Statement(
-    """INSERT INTO report (person_id, version_id, answer_id, said, reported_at, answered) VALUES (:person_id, :version_id, :answer_id, :said, :at, '')
-       RETURNING id"""
-)
-_OPEN_REPORT = Statement("SELECT id, said FROM report WHERE person_id = :person_id AND version_id = :version_id AND answered_at IS NULL")
-_ADD_TO_REPORT = Statement("UPDATE report SET said = :said WHERE id = :id")
-_OPEN_REPORTS = Statement(
-    """SELECT r.id, p.name, p.staff_no, r.version_id, COALESCE(a.choice, ''), r.said, r.reported_at
-       FROM report r JOIN person p ON p.id = r.person_id LEFT JOIN answer a ON a.id = r.answer_id
-       WHERE r.answered_at IS NULL ORDER BY r.id LIMIT :top"""
-)
-_REPORT_BY_ID = Statement("SELECT person_id, version_id, answered FROM report WHERE id = :id")
-_ANSWER_REPORT = Statement("UPDATE report SET answered_by = :by, answered_at = :at, answered = :text WHERE id = :id AND answered_at IS NULL")
-_REPORTS_OF_PERSON = Statement("SELECT id, version_id, said, answered, seen_at FROM report WHERE person_id = :person_id ORDER BY id DESC LIMIT :top")
-_UNSEEN_ANSWERS = Statement(
-    "SELECT id, version_id, answered FROM report WHERE person_id = :person_id AND answered_at IS NOT NULL AND seen_at IS NULL ORDER BY id"
-)
-_MARK_ANSWERS_SEEN = Statement("UPDATE report SET seen_at = :at WHERE person_id = :person_id AND answered_at IS NOT NULL AND seen_at IS NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +51,140 @@ class Score:
     provisional: int
 
 
+_SELECT = select(*columns(_sittings, OpenSitting))
+_OF_KIND = and_(_sittings.c.person_id == bind("person_id"), _sittings.c.kind == bind("kind"))
+_SITTING = Query(_SELECT.where(_sittings.c.id == bind("id")), gives=OpenSitting)
+_LAST_SITTING = Query(
+    _SELECT.where(_OF_KIND, _sittings.c.scope == bind("scope")).order_by(_sittings.c.id.desc()).limit(1),
+    gives=OpenSitting,
+)
+_OPEN_SITTING = Query(
+    insert(_sittings).values(binds("person_id", "kind", "scope", "size", "opened_at") | {"next": 1, "state": "open"}).returning(_sittings.c.id),
+    gives=int,
+)
+_ADD_ITEM = Query(insert(_items).values(binds("sitting_id", "n", "question", "version_id", "points") | {"shuffle": ""}))
+_OPEN_OF_KIND = Query(select(_sittings.c.id).where(_OF_KIND, _sittings.c.state == "open"), gives=int)
+_OF_SITTING = _answers.c.sitting_id == bind("sitting_id")
+_ARRIVALS = Query(select(_answers.c.n, _answers.c.arrived_at).where(_OF_SITTING), gives=tuple[int, datetime])
+_SELECT_ITEM = select(*columns(_items, SittingItem))
+_ITEM = Query(_SELECT_ITEM.where(_items.c.sitting_id == bind("sitting_id"), _items.c.n == bind("n")), gives=SittingItem)
+_UNANSWERED = ~exists(select(_answers.c.id).where(_answers.c.sitting_id == _items.c.sitting_id, _answers.c.n == _items.c.n))
+_NEXT_ITEM = Query(
+    _SELECT_ITEM.where(_items.c.sitting_id == bind("sitting_id"), _items.c.n >= bind("after"), _items.c.n != bind("but"), _UNANSWERED)
+    .order_by(_items.c.n)
+    .limit(1),
+    gives=SittingItem,
+)
+_CURRENT_ITEM = Query(
+    select(*columns(_sittings, OpenSitting), *columns(_items, SittingItem))
+    .join_from(_sittings, _items, and_(_items.c.sitting_id == _sittings.c.id, _items.c.n >= _sittings.c.next))
+    .where(_sittings.c.id == bind("id"), _UNANSWERED)
+    .order_by(_items.c.n)
+    .limit(2),
+    gives=(OpenSitting, SittingItem),
+)
+_SET_NEXT = Query(update(_sittings).values(next=bind("n")).where(_sittings.c.id == bind("id")))
+_CLOSE = Query(
+    update(_sittings)
+    .values(binds("state", "closed_at") | {"next": _sittings.c.size + 1})
+    .where(_sittings.c.id == bind("id"), _sittings.c.state == "open")
+)
+_RECORDED_ANSWER = Query(
+    select(_answers.c.id, _answers.c.choice, _answers.c.correct).where(_OF_SITTING, _answers.c.n == bind("n")), gives=tuple[int, str, bool]
+)
+_SCORE = Query(
+    select(
+        func.count().label("answered"),
+        func.coalesce(func.sum(_answers.c.correct, type_=Integer()), 0).label("right"),
+        func.coalesce(func.sum(_answers.c.earned), 0).label("earned"),
+        func.coalesce(func.sum(_answers.c.provisional, type_=Integer()), 0).label("provisional"),
+    ).where(_OF_SITTING),
+    gives=Score,
+)
+_KNOWN_QUESTIONS = Query(
+    select(_answers.c.question, func.max(_answers.c.id)).where(_answers.c.person_id == bind("person_id")).group_by(_answers.c.question),
+    gives=tuple[str, int],
+)
+_runs = (
+    select(func.sum(_answers.c.correct, type_=Integer()).label("run"))
+    .join_from(_sittings, _answers, _answers.c.sitting_id == _sittings.c.id)
+    .where(_OF_KIND, _sittings.c.id != bind("but"))
+    .group_by(_sittings.c.id)
+    .subquery("runs")
+)
+_BEST_RUN = Query(select(func.coalesce(func.max(_runs.c.run), 0)), gives=int)
+_LAST_ANSWER = Query(
+    select(_answers.c.id, _answers.c.sitting_id, _answers.c.n, _answers.c.question, _answers.c.version_id, _answers.c.choice)
+    .where(_answers.c.person_id == bind("person_id"))
+    .order_by(_answers.c.id.desc())
+    .limit(1),
+    gives=tuple[int, int, int, str, int, str],
+)
+_FINISHED_DAILY_SETS = Query(
+    select(_sittings.c.scope, _sittings.c.closed_at)
+    .where(_sittings.c.person_id == bind("person_id"), _sittings.c.kind == "daily", _sittings.c.scope >= bind("since"), _sittings.c.state == "done")
+    .order_by(_sittings.c.scope),
+    gives=tuple[str, datetime],
+)
+_ADD_REPORT = Query(
+    insert(_reports).values(binds("person_id", "version_id", "answer_id", "said", "reported_at") | {"answered": ""}).returning(_reports.c.id),
+    gives=int,
+)
+_OPEN_REPORT = Query(
+    select(_reports.c.id, _reports.c.said).where(
+        _reports.c.person_id == bind("person_id"), _reports.c.version_id == bind("version_id"), _reports.c.answered_at.is_(None)
+    ),
+    gives=tuple[int, str],
+)
+_ADD_TO_REPORT = Query(update(_reports).values(said=bind("said")).where(_reports.c.id == bind("id")))
+_OPEN_REPORTS = Query(
+    select(
+        _reports.c.id,
+        _people.c.name,
+        _people.c.staff_no,
+        _reports.c.version_id,
+        func.coalesce(_answers.c.choice, ""),
+        _reports.c.said,
+        _reports.c.reported_at,
+    )
+    .join_from(_reports, _people, _people.c.id == _reports.c.person_id)
+    .outerjoin(_answers, _answers.c.id == _reports.c.answer_id)
+    .where(_reports.c.answered_at.is_(None))
+    .order_by(_reports.c.id)
+    .limit(bind("top")),
+    gives=tuple[int, str, str, int, str, str, datetime],
+)
+_REPORT_BY_ID = Query(select(_reports.c.person_id, _reports.c.version_id).where(_reports.c.id == bind("id")), gives=tuple[int, int])
+_ANSWER_REPORT = Query(
+    update(_reports).values(binds("answered_by", "answered_at", "answered")).where(_reports.c.id == bind("id"), _reports.c.answered_at.is_(None))
+)
+_REPORTS_OF_PERSON = Query(
+    select(_reports.c.id, _reports.c.version_id, _reports.c.said, _reports.c.answered, _reports.c.seen_at)
+    .where(_reports.c.person_id == bind("person_id"))
+    .order_by(_reports.c.id.desc())
+    .limit(bind("top")),
+    gives=tuple[int, int, str, str, datetime | None],
+)
+_UNSEEN = and_(_reports.c.person_id == bind("person_id"), _reports.c.answered_at.is_not(None), _reports.c.seen_at.is_(None))
+_UNSEEN_ANSWERS = Query(
+    select(_reports.c.id, _reports.c.version_id, _reports.c.answered).where(_UNSEEN).order_by(_reports.c.id), gives=tuple[int, int, str]
+)
+_MARK_ANSWERS_SEEN = Query(update(_reports).values(seen_at=bind("now")).where(_UNSEEN))
+
+
 def sitting(session: Session, sitting_id: int) -> OpenSitting | None:
-    row = _SITTING.one(session, id=sitting_id)
-    return None if row is None else OpenSitting(*row)
+    return _SITTING.first(session, id=sitting_id)
 
 
 def last_sitting(session: Session, person_id: int, kind: str, scope: str) -> OpenSitting | None:
-    row = _LAST_SITTING.one(session, person_id=person_id, kind=kind, scope=scope)
-    return None if row is None else OpenSitting(*row)
+    return _LAST_SITTING.first(session, person_id=person_id, kind=kind, scope=scope)
 
 
 def open_sitting(
     session: Session, person_id: int, kind: str, scope: str, items: Sequence[tuple[str, int]], at: datetime, worth: Mapping[str, int] | None = None
 ) -> int:
     """A new sitting over (question, version row) pairs, in their order; its id. `worth` is what each question counts, in thousandths of a point."""
-    sitting_id = int(_OPEN_SITTING.one(session, person_id=person_id, kind=kind, scope=scope, size=len(items), at=stamp(at))[0])
+    sitting_id = _OPEN_SITTING.one(session, person_id=person_id, kind=kind, scope=scope, size=len(items), opened_at=at)
     _ADD_ITEM.many(
         session,
         [
@@ -129,25 +197,22 @@ def open_sitting(
 
 def open_sittings_of_kind(session: Session, person_id: int, kind: str) -> list[int]:
     """The open sittings of a kind."""
-    return [row[0] for row in _OPEN_OF_KIND.all(session, person_id=person_id, kind=kind)]
+    return _OPEN_OF_KIND.all(session, person_id=person_id, kind=kind)
 
 
 def answer_arrivals(session: Session, sitting_id: int) -> dict[int, datetime]:
     """When the answer to each place arrived."""
-    return {row[0]: moment(row[1]) for row in _ARRIVALS.all(session, sitting_id=sitting_id)}
+    return dict(_ARRIVALS.all(session, sitting_id=sitting_id))
 
 
 def item(session: Session, sitting_id: int, n: int) -> SittingItem | None:
-    row = _ITEM.one(session, sitting_id=sitting_id, n=n)
-    return None if row is None else SittingItem(n, row[0], row[1])
+    return _ITEM.first(session, sitting_id=sitting_id, n=n)
 
 
 def next_item(session: Session, sitting_id: int, after: int, but: int = 0) -> SittingItem | None:
     """The first unanswered item from a place on, wrapping around, one place left out; None when there is no other."""
-    row = _NEXT_ITEM.one(session, sitting_id=sitting_id, after=after, but=but)
-    if row is None and after > 1:
-        row = _NEXT_ITEM.one(session, sitting_id=sitting_id, after=1, but=but)
-    return None if row is None else SittingItem(*row)
+    following = _NEXT_ITEM.first(session, sitting_id=sitting_id, after=after, but=but)
+    return following if following is not None or after <= 1 else _NEXT_ITEM.first(session, sitting_id=sitting_id, after=1, but=but)
 
 
 def current_item(session: Session, sitting_id: int) -> tuple[OpenSitting, SittingItem, SittingItem | None] | None:
@@ -157,7 +222,7 @@ def current_item(session: Session, sitting_id: int) -> tuple[OpenSitting, Sittin
     """
     rows = _CURRENT_ITEM.all(session, id=sitting_id)
     if rows:
-        return OpenSitting(*rows[0][:7]), SittingItem(*rows[0][7:]), SittingItem(*rows[1][7:]) if len(rows) > 1 else None
+        return (*rows[0], rows[1][1] if len(rows) > 1 else None)
     open_sitting = sitting(session, sitting_id)
     left_out = next_item(session, sitting_id, 1) if open_sitting else None
     return None if open_sitting is None or left_out is None else (open_sitting, left_out, None)
@@ -169,33 +234,31 @@ def set_next_item(session: Session, sitting_id: int, n: int) -> None:
 
 def close_sitting(session: Session, sitting_id: int, state: str, at: datetime) -> bool:
     """True for the one call that closed it."""
-    return _CLOSE.run(session, id=sitting_id, state=state, at=stamp(at)) == 1
+    return _CLOSE.run(session, id=sitting_id, state=state, closed_at=at) == 1
 
 
 def recorded_answer(session: Session, sitting_id: int, n: int) -> tuple[int, str, bool] | None:
     """(id, choice, correct) of the answer that stands at a place."""
-    row = _RECORDED_ANSWER.one(session, sitting_id=sitting_id, n=n)
-    return None if row is None else (row[0], row[1], bool(row[2]))
+    return _RECORDED_ANSWER.first(session, sitting_id=sitting_id, n=n)
 
 
 def score(session: Session, sitting_id: int) -> Score:
-    return Score(*(int(value) for value in _SCORE.one(session, sitting_id=sitting_id)))
+    return _SCORE.one(session, sitting_id=sitting_id)
 
 
 def known_questions(session: Session, person_id: int) -> dict[str, int]:
     """Every question a person has answered, with the id of the last answer (the greater, the later)."""
-    return {row[0]: row[2] for row in _KNOWN_QUESTIONS.all(session, person_id=person_id)}
+    return dict(_KNOWN_QUESTIONS.all(session, person_id=person_id))
 
 
 def best_run(session: Session, person_id: int, kind: str, but: int = 0) -> int:
     """The most right answers in one sitting of a kind, one sitting left out; 0 when there is none."""
-    return int(_BEST_RUN.one(session, person_id=person_id, kind=kind, but=but)[0])
+    return _BEST_RUN.one(session, person_id=person_id, kind=kind, but=but)
 
 
 def last_answer(session: Session, person_id: int) -> tuple[int, int, int, str, int, str] | None:
     """(id, sitting, place, question, version row, choice) of what a person answered last."""
-    row = _LAST_ANSWER.one(session, person_id=person_id)
-    return None if row is None else tuple(row)
+    return _LAST_ANSWER.first(session, person_id=person_id)
 
 
 def add_report(session: Session, person_id: int, version_id: int, answer_id: int | None, text: str, reported_at: datetime) -> int:
@@ -203,48 +266,44 @@ def add_report(session: Session, person_id: int, version_id: int, answer_id: int
 
     Raises `Refusal` when the report has no room for them.
     """
-    open_report = _OPEN_REPORT.one(session, person_id=person_id, version_id=version_id)
+    open_report = _OPEN_REPORT.first(session, person_id=person_id, version_id=version_id)
     lines = open_report[1].split("\n") if open_report is not None and open_report[1] else []
     merged = "\n".join([*lines, *([text] if text and text not in lines else [])])
     if len(merged) > REPORT_LENGTH:
         raise Refusal(f"未记录：一道题的报告最多 {REPORT_LENGTH} 字{'，连同您先前写的' if lines else ''}超出了，请写短一些再发。")
     if open_report is not None:
         _ADD_TO_REPORT.run(session, id=open_report[0], said=merged)
-        return int(open_report[0])
-    return int(_ADD_REPORT.one(session, person_id=person_id, version_id=version_id, answer_id=answer_id, said=text, at=stamp(reported_at))[0])
+        return open_report[0]
+    return _ADD_REPORT.one(session, person_id=person_id, version_id=version_id, answer_id=answer_id, said=text, reported_at=reported_at)
 
 
-def open_reports(session: Session, top: int = 5) -> list[tuple[int, str, str, int, str, str, str]]:
+def open_reports(session: Session, top: int = 5) -> list[tuple[int, str, str, int, str, str, datetime]]:
     """(id, name, staff_no, version row, the reporter's choice, what was said, when) of what waits for an administrator."""
-    return [tuple(row) for row in _OPEN_REPORTS.all(session, top=top)]
+    return _OPEN_REPORTS.all(session, top=top)
 
 
 def answer_report(session: Session, report_id: int, by: int, text: str, answered_at: datetime) -> tuple[int, int] | None:
     """(reporter, version row) of the report now answered; None when there is none open with that number."""
-    row = _REPORT_BY_ID.one(session, id=report_id)
-    if row is None or _ANSWER_REPORT.run(session, id=report_id, by=by, text=text, at=stamp(answered_at)) == 0:
+    report = _REPORT_BY_ID.first(session, id=report_id)
+    if report is None or _ANSWER_REPORT.run(session, id=report_id, answered_by=by, answered=text, answered_at=answered_at) == 0:
         return None
-    return row[0], row[1]
+    return report
 
 
-def reports_of_person(session: Session, person_id: int, top: int = 5) -> list[tuple[int, int, str, str, str | None]]:
-    return [tuple(row) for row in _REPORTS_OF_PERSON.all(session, person_id=person_id, top=top)]
+def reports_of_person(session: Session, person_id: int, top: int = 5) -> list[tuple[int, int, str, str, datetime | None]]:
+    return _REPORTS_OF_PERSON.all(session, person_id=person_id, top=top)
 
 
 def take_unseen_answers(session: Session, person_id: int, at: datetime) -> list[tuple[int, int, str]]:
     """(report, version row, answer) of what was answered and not yet told; telling happens with this call."""
-    rows = [tuple(row) for row in _UNSEEN_ANSWERS.all(session, person_id=person_id)]
-    if rows:
-        _MARK_ANSWERS_SEEN.run(session, person_id=person_id, at=stamp(at))
-    return rows
-
-
-_FINISHED_DAILY_SETS = Statement(
-    """SELECT scope, closed_at FROM sitting
-       WHERE person_id = :person_id AND kind = 'daily' AND scope >= :since AND state = 'done' ORDER BY scope"""
-)
+    unseen = _UNSEEN_ANSWERS.all(session, person_id=person_id)
+    if unseen:
+        _MARK_ANSWERS_SEEN.run(session, person_id=person_id, now=at)
+    return unseen
 
 
 def finished_daily_sets(session: Session, person_id: int, since: date) -> list[tuple[date, datetime]]:
     """(the day whose set it is, when it was finished) of the sets since a day."""
-    return [(date.fromisoformat(row[0]), moment(row[1])) for row in _FINISHED_DAILY_SETS.all(session, person_id=person_id, since=since.isoformat())]
+    return [
+        (date.fromisoformat(day), finished_at) for day, finished_at in _FINISHED_DAILY_SETS.all(session, person_id=person_id, since=since.isoformat())
+    ]
