@@ -10,8 +10,8 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.content import CORRECTION, NUDGE, CampaignContent, content_from_json, content_json
+from bot.services.campaign.notifications import notify
 from bot.services.delivery import plan
-from bot.services.delivery.notify import notify
 from bot.services.delivery.plan import OpenChannels
 from bot.storage.delivery import outcomes, queue
 from tests.conftest import NOW, enroll

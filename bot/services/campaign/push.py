@@ -19,7 +19,7 @@ from bot.domain.people.audience import Audience
 from bot.domain.people.person import Learner
 from bot.services.campaign import manage
 from bot.services.campaign.fire import fire
-from bot.services.delivery.notify import notify
+from bot.services.campaign.notifications import notify
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.people import accounts

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest import duel as contest_duel
 from bot.domain.times import duration_text
-from bot.services.delivery.notify import notify
+from bot.services.campaign.notifications import notify
 from bot.storage.contest import duels
 from bot.storage.contest.duels import Duel, DuelPlayer
 

@@ -16,7 +16,7 @@ from bot.domain.campaign.schedule import Schedule
 from bot.domain.contest.contest import Contest, invitation_target, span_text
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.campaign import manage
-from bot.services.delivery.notify import notify
+from bot.services.campaign.notifications import notify
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 

@@ -23,8 +23,8 @@ from bot.domain.delivery.reminders import (
     is_first_workday_of_week,
 )
 from bot.domain.times import SHANGHAI, day_of
+from bot.services.campaign.notifications import notify
 from bot.services.delivery.due_tasks import open_tasks_by_person, tasks_with_deadline
-from bot.services.delivery.notify import notify
 from bot.services.delivery.reminder_messages import escalation_recipients, overdue_tasks
 from bot.services.library.catalog import Catalog
 from bot.storage.delivery import reminders

@@ -10,8 +10,7 @@ from bot.domain.campaign.campaign import Author, is_person
 from bot.domain.campaign.content import CampaignContent, clean_content
 from bot.domain.exam.exam import CLOSE_DELAY, EXTENSION_LABELS, MAX_EXTENSION_MINUTES, RESUME_TARGET, Attempt, Exam, clock_text
 from bot.domain.message import Refusal
-from bot.services.campaign.notifications import NOTICE_TITLE, notify_named
-from bot.services.delivery.notify import notify
+from bot.services.campaign.notifications import NOTICE_TITLE, notify, notify_named
 from bot.services.exam.manage import require_exam
 from bot.storage.exam import attempts, extra_time
 from bot.storage.exam.extra_time import ExtraTimeRequest

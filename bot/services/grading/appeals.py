@@ -11,8 +11,7 @@ from bot.domain.campaign.campaign import Author
 from bot.domain.exam.exam import counting_attempts
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_day, day_of
-from bot.services.campaign.notifications import NOTICE_TITLE, notice_content, send_notice
-from bot.services.delivery.notify import notify
+from bot.services.campaign.notifications import NOTICE_TITLE, notice_content, notify, send_notice
 from bot.storage.exam import attempts, exams
 from bot.storage.grading import appeals, corrections
 from bot.storage.grading.appeals import ExamAppeal

@@ -14,8 +14,7 @@ from bot.domain.library.question import Question
 from bot.domain.message import Refusal
 from bot.domain.text import segmentation
 from bot.domain.times import day_of
-from bot.services.campaign.notifications import notify_named, send_notice
-from bot.services.delivery.notify import notify
+from bot.services.campaign.notifications import notify, notify_named, send_notice
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
 from bot.services.library.catalog import Catalog
