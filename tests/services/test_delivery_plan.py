@@ -372,7 +372,7 @@ def test_wechat_s_few_messages_since_somebody_spoke_are_counted(database: Databa
 def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(database: Database) -> None:
     def look(session: Session) -> tuple[cost.QuotaCost, cost.QuotaCost]:
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
-        quota.take(session, month.key(), month.usable(), month.window, 3_900, NOW)
+        quota.take(session, [(month.key(), month.usable(), month.window)], 3_900, NOW)
         small = cost.quota_cost(session, {"dingtalk": 2_000, "wecom": 30}, NOW)
         return small, cost.quota_cost(session, {"dingtalk": 2_000}, NOW, times_a_month=2)
 

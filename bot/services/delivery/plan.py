@@ -56,6 +56,14 @@ class ReadyDelivery:
     beyond_window: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryGroup:
+    """What goes into one call: the same reply on one channel."""
+
+    channel: str
+    ready: tuple[ReadyDelivery, ...]
+
+
 @dataclass(slots=True)
 class DeliveryPlan:
     """A batch, sorted: what goes now, what waits until when and why, what need not go any more and why."""
