@@ -341,7 +341,7 @@ def test_a_unique_index_over_a_column_that_may_be_empty_leaves_the_empty_ones_ou
 def test_whether_the_schema_fits_is_found_without_alembic(sqlite_engine: Engine) -> None:
     """It takes a tenth of a second to import, and there is a step to run once in a release."""
     script = (
-        "import sys\nfrom bot.cli import main, serve, context\nfrom bot.storage.migrations.migrate import HEAD, current, migrate\n"
+        "import sys\nimport bot.cli.main\nfrom bot.storage.migrations.migrate import HEAD, current, migrate\n"
         f"from bot.storage.db.engine import open_engine\nengine = open_engine({str(sqlite_engine.url)!r})\n"
         "assert migrate(engine) == (HEAD, HEAD) and current(engine) == HEAD\nprint([name for name in sys.modules if name.startswith('alembic')])"
     )

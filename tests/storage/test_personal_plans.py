@@ -99,7 +99,7 @@ def fill(engine: Engine) -> None:
             "INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) SELECT id, 1000, person_id, :at FROM answer",
             """INSERT INTO correction (id, scope, ref, question, version_id, way, keys, reason, state, proposed_by, proposed_at,
                                        decided_by, decided_at)
-               VALUES (1, 'exam', 1, 'q1', :version, 'full', '', 'r', 'applied', '1', :at, '2', :at)""",
+               VALUES (1, 'exam', 999, 'q1', :version, 'full', '', 'r', 'applied', '1', :at, '2', :at)""",
             """INSERT INTO remark (correction_id, sitting_id, n, answer_id, earned, counts, marked_at)
                SELECT 1, sitting_id, n, id, 1000, 1, :at FROM answer""",
         ):
