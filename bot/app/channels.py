@@ -17,7 +17,7 @@ from bot.channels.config import ChannelContext, reveal
 from bot.channels.local import LocalChat, Persona
 from bot.channels.outbound.client import Outbound
 from bot.domain.message import Refusal
-from bot.services.delivery import quota_count
+from bot.services.delivery import quota
 from bot.settings import CHANNELS, Settings
 from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite
 from bot.storage.db.writer import Busy
@@ -128,7 +128,7 @@ def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: Chann
         now = app.clock()
         try:
             return await app.database.write(
-                lambda session: quota_count.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="delivery"
+                lambda session: quota.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="delivery"
             )
         except DATABASE_ERRORS:
             # Without the row nobody knows how much of the month's quota is left; plain text costs less of it.

@@ -21,8 +21,7 @@ from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_sizes
 from bot.services.campaign import notifications
 from bot.services.delivery import plan, progress, send
-from bot.services.delivery.plan import OpenChannels
-from bot.services.delivery.send import DeliveryGroup
+from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy

@@ -22,8 +22,7 @@ from bot.domain.message import Refusal
 from bot.jobs.delivery_worker import PushChannel
 from bot.services.contest import live_broadcast, live_clock
 from bot.services.contest.live_broadcast import LiveCall
-from bot.services.delivery.plan import OpenChannels
-from bot.services.delivery.send import DeliveryGroup
+from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
 from bot.storage.db.database import Database

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow, limits_of_channel
-from bot.services.delivery import quota_count
-from bot.services.delivery.quota_count import MessageUsage, UsedQuota
+from bot.services.delivery import quota
+from bot.services.delivery.quota import MessageUsage, UsedQuota
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
 
@@ -110,9 +110,7 @@ class QuotaMeter:
         now = self._clock()
         try:
             # The delivery worker's key: on PostgreSQL they meet one writer and never wait for each other crosswise.
-            used = await self._database.write(
-                lambda session: quota_count.record_usage(session, _sum_usages(unwritten), now, self._all), of="delivery"
-            )
+            used = await self._database.write(lambda session: quota.record_usage(session, _sum_usages(unwritten), now, self._all), of="delivery")
         except Exception as error:
             self._unwritten = unwritten + self._unwritten
             if isinstance(error, Busy):

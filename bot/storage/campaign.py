@@ -266,6 +266,11 @@ class DueOccurrence:
         self.name: str = row[9]
 
 
+def set_invited(session: Session, occurrence_id: int, invited: int) -> None:
+    """How many deliveries an occurrence has that is not queued for an audience."""
+    _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=0, note="")
+
+
 def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
     row = _OCCURRENCE.one(session, id=occurrence_id)
     return None if row is None else DueOccurrence(row)

@@ -140,7 +140,7 @@ def test_what_makes_no_sense_is_refused_with_status_one(shell: Shell, option: tu
 
 def test_what_the_platforms_still_allow_is_listed_with_the_agency_s_own_quotas(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BOT_LIMITS__PLATFORM", "dingtalk/corp/month=100000")
-    shell.database.write_now(lambda session: quota.take(session, "dingtalk/corp/month", 80_000, CalendarWindow("month"), 300, NOW))
+    shell.database.write_now(lambda session: quota.take(session, [("dingtalk/corp/month", 80_000, CalendarWindow("month"))], 300, NOW))
 
     found = {one["name"]: one for one in shell.json("campaign", "budget")}
     assert found["dingtalk/corp/month"] == {

@@ -12,11 +12,10 @@ from sqlmodel import Session
 from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, PlatformLimit, SlidingWindow
 from bot.domain.message import Address, Incoming, Reply
 from bot.jobs.quota_meter import MAX_WAIT, QuotaMeter
-from bot.services.delivery import quota_count
+from bot.services.delivery.quota import grant_cards
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
-from bot.storage.delivery import quota
-from bot.storage.delivery.quota import QuotaAccount
+from bot.storage.delivery.quota import Quota, look_since_heard
 from bot.storage.system import inbox
 from tests.conftest import NOW, Clock
 from tests.support.push_channel import FakePushChannel, delivery_worker
@@ -89,7 +88,7 @@ async def test_a_follower_s_messages_count_since_the_follower_spoke(database: Da
     await meter.for_channel("wechat").spend("never-heard")
     await meter.flush()
 
-    assert database.read_now(lambda session: quota.used_since_heard(session, "openid", said.arrived)) == 2
+    assert database.read_now(lambda session: look_since_heard(session, "openid", said.arrived)) == 2
     assert rows(database)["wechat/app/day"] == 3
 
 
@@ -191,14 +190,14 @@ def test_cards_are_granted_from_their_own_share_and_from_the_month_of_all_calls(
     limits = tuple(limit for limit in LIMITS if limit.channel == "dingtalk")
 
     def granted(wanted: int, most: int) -> int:
-        return database.write_now(lambda session: quota_count.grant_cards(session, wanted, most, NOW, limits))
+        return database.write_now(lambda session: grant_cards(session, wanted, most, NOW, limits))
 
     assert (granted(20, 30), granted(20, 30), granted(20, 30)) == (20, 10, 0)
     assert rows(database) == {"dingtalk/cards/month": 30, "dingtalk/corp/month": 30}
 
     def nearly_all(session: Session) -> None:
-        purse = QuotaAccount(session)
-        purse.spend("dingtalk/corp/month", CalendarWindow("month"), 4000 - 35, NOW)
+        purse = Quota(session)
+        purse.take("dingtalk/corp/month", CalendarWindow("month"), 4000 - 35, NOW)
         purse.close()
 
     database.write_now(nearly_all)

@@ -380,7 +380,7 @@ def test_a_plan_is_weighed_as_its_messages_will_be_counted(bureau: Bureau) -> No
             session.add(AccountRow(channel="dingtalk", user=f"d{person}", person_id=person, bound_at=NOW, bound_by="test"))
         session.execute(text("DELETE FROM account WHERE channel <> 'dingtalk'"))
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
-        quota.take(session, month.key(), month.usable(), month.window, month.usable() - 1, NOW)
+        quota.take(session, [(month.key(), month.usable(), month.window)], month.usable() - 1, NOW)
         session.flush()
         manage.start(session, bureau.catalog, CHIEF, campaign, NOW)
 

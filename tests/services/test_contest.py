@@ -24,7 +24,7 @@ from bot.services.contest.play import apportion
 from bot.services.delivery import plan as delivery_plan
 from bot.services.study import quiz
 from bot.storage.contest import contests, players, teams
-from bot.storage.delivery import queue, reminders
+from bot.storage.delivery import completion, queue, reminders
 from bot.storage.hours import ledger
 from tests.conftest import NOW, enroll
 
@@ -435,5 +435,5 @@ def test_whoever_is_nudged_about_a_contest_has_not_taken_part(field: Field) -> N
     field.play(played, number, 3)
     first = field.do(lambda session: session.execute(text("SELECT MIN(id) FROM campaign")).scalar_one())
     task, _ = field.do(lambda session: reminders.last_task(session, first))
-    assert field.do(lambda session: reminders.open_people(session, task, NOW.date())) == [idle.id]
+    assert field.do(lambda session: completion.open_people(session, task, NOW.date())) == [idle.id]
     assert task.buttons[0].say == f"竞赛 {number}"

@@ -239,9 +239,7 @@ def test_a_notice_keeps_the_key_from_who_sits_another_exam_with_the_question(boa
     board.hall.begin(yi, another, AFTER)
     board.correct("rekey", board.wrong)
 
-    said = board.hall.dispatcher.database.read_now(
-        lambda session: correction_messages.notices_for(session, board.hall.catalog, correction_messages.notice_target(1), (jia, yi))
-    )
+    said = board.hall.dispatcher.database.read_now(lambda session: correction_messages.notices_for(session, board.hall.catalog, 1, (jia, yi)))
 
     assert f"改标准答案：{board.wrong}" in said[jia].text
     assert "改标准答案" not in said[yi].text

@@ -111,7 +111,7 @@ def test_yesterday_s_daily_set_is_not_today_s(database: Database) -> None:
 def test_who_has_voted_or_confirmed_is_left_in_peace(database: Database) -> None:
     person = someone(database)
     owing(database, person, content=CampaignContent("poll", text="几点开会", options=("上午", "下午")))
-    owing(database, person)
+    owing(database, person, content=CampaignContent("notice", text="请带笔记本", receipt=True))
     add(database, VoteRow(occurrence_id=1, person_id=person, choice="A", voted_at=NOW))
     run_sql(database, "UPDATE delivery SET read_at = '2026-03-02T01:00:00.000000Z' WHERE occurrence_id = 2")
     assert reasons(planned(database)) == ["已完成", "已完成"]
@@ -372,7 +372,7 @@ def test_wechat_s_few_messages_since_somebody_spoke_are_counted(database: Databa
 def test_the_cost_is_told_before_and_what_cannot_fit_is_refused(database: Database) -> None:
     def look(session: Session) -> tuple[cost.QuotaCost, cost.QuotaCost]:
         month = next(limit for limit in LIMITS if limit.key() == "dingtalk/corp/month")
-        quota.take(session, month.key(), month.usable(), month.window, 3_900, NOW)
+        quota.take(session, [(month.key(), month.usable(), month.window)], 3_900, NOW)
         small = cost.quota_cost(session, {"dingtalk": 2_000, "wecom": 30}, NOW)
         return small, cost.quota_cost(session, {"dingtalk": 2_000}, NOW, times_a_month=2)
 

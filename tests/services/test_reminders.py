@@ -87,13 +87,14 @@ class Office:
         )
 
     def tick(self, moment: datetime) -> int:
+        self.ticked_on = moment.date()
         return int(self.write(lambda session: reminders.queue_due(session, self.catalog, moment)))
 
     def owed(self, name: str) -> dict[str, int]:
-        """Who is owed the newest of a kind: delivery by staff number."""
-        query = """SELECT p.staff_no, d.id FROM delivery d JOIN person p ON p.id = d.person_id WHERE d.occurrence_id =
-                   (SELECT MAX(o.id) FROM occurrence o JOIN campaign c ON c.id = o.campaign_id WHERE c.name = :name) ORDER BY d.id"""
-        rows = self.database.read_now(lambda session: session.execute(text(query), {"name": name}).all())
+        """Who is owed a kind on the day that the clock ticked last: delivery by staff number."""
+        query = """SELECT p.staff_no, d.id FROM notification n JOIN delivery d ON d.occurrence_id = n.occurrence_id AND d.person_id = n.person_id
+                   JOIN person p ON p.id = n.person_id WHERE n.once = :once ORDER BY d.id"""
+        rows = self.database.read_now(lambda session: session.execute(text(query), {"once": f"{name}:{self.ticked_on}"}).all())
         return {row[0]: row[1] for row in rows}
 
     def said(self, target: str, moment: datetime, *staff_nos: str) -> dict[str, Reply | None]:

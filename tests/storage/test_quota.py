@@ -23,7 +23,7 @@ async def test_two_desks_that_take_at_once_never_take_more_than_there_is(engine:
     async def taker(database: Database, n: int) -> int:
         got = 0
         for turn in range(30):
-            got += await database.write(lambda session: quota.take(session, "wecom/corp/minute", 100, window, 3, NOW), of=(n, turn))
+            got += await database.write(lambda session: quota.take(session, [("wecom/corp/minute", 100, window)], 3, NOW), of=(n, turn))
         return got
 
     taken = await asyncio.gather(*(taker(desks[n % 2], n) for n in range(4)))
@@ -39,7 +39,7 @@ def test_no_stretch_of_the_window_s_length_holds_more_than_the_limit(engine: Eng
     now = NOW
     for step in range(300):
         now = NOW + timedelta(seconds=step * 0.7)
-        granted = database.write_now(lambda session, at=now: quota.take(session, "b", 40, window, 5, at))  # type: ignore[misc]
+        granted = database.write_now(lambda session, at=now: quota.take(session, [("b", 40, window)], 5, at))  # type: ignore[misc]
         moments += [now] * granted
     for at, begin in enumerate(moments):
         assert sum(1 for one in moments[at:] if one - begin < timedelta(seconds=60)) <= 40
@@ -77,7 +77,7 @@ def test_what_no_window_looks_at_is_forgotten_and_this_month_is_not(engine: Engi
     database = Database(engine)
     old = NOW - timedelta(days=20)
     for name, window, at in (("a/minute", SlidingWindow(60), old), ("a/month", CalendarWindow("month"), old), ("a/day", CalendarWindow("day"), NOW)):
-        database.write_now(lambda session, n=name, w=window, t=at: quota.take(session, n, 10, w, 1, t))  # type: ignore[misc]
+        database.write_now(lambda session, n=name, w=window, t=at: quota.take(session, [(n, 10, w)], 1, t))  # type: ignore[misc]
     assert database.write_now(lambda session: quota.forget(session, NOW)) == 1
     names = database.read_now(lambda session: session.execute(text("SELECT name FROM budget ORDER BY name")).scalars().all())
     assert names == ["a/day", "a/month"]

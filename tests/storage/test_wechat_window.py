@@ -29,7 +29,7 @@ def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine
     def look(session: Session) -> bool:
         heard(session, hours)
         if used:
-            quota.spend_since_heard(session, USER, NOW - timedelta(hours=hours), used)
+            quota.take_since_heard(session, USER, NOW - timedelta(hours=hours), used)
         return wechat_window.is_wechat_open(session, USER, NOW)
 
     assert Database(engine).write_now(look) is is_open
@@ -38,7 +38,7 @@ def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine
 def test_a_new_sentence_opens_it_anew_and_a_stranger_never_opened_one(engine: Engine) -> None:
     def look(session: Session) -> tuple[bool, bool]:
         heard(session, 5)
-        quota.spend_since_heard(session, USER, NOW - timedelta(hours=5), 5)
+        quota.take_since_heard(session, USER, NOW - timedelta(hours=5), 5)
         heard(session, 1, "m2")
         return wechat_window.is_wechat_open(session, USER, NOW), wechat_window.is_wechat_open(session, "oNobody", NOW)
 

@@ -17,6 +17,8 @@ KIND_LABELS = {
     "digest": "汇总",
 }  # fmt: skip
 LETTERS = "ABCDEF"
+CORRECTION, NUDGE = NUMBERED_TARGETS = ("更正", "催学")
+"""Targets of personal texts that are about something with a number: a correction; a campaign, or 0 for the hours of the year."""
 MAX_TEXT_LENGTH = 1500
 MAX_PARTS = 200
 STUDY_BUTTONS = (Option("学习", "学习"), Option("我的学时", "我的学时"))
@@ -35,6 +37,8 @@ class CampaignContent:
     """What is sent. `lesson` is the one of this time (of a series: of this part), `lessons` all parts; `target` the command of an invitation,
     `label` what its button says.
 
+    Of a text that is made for each person when it is sent, `target` says which (更正, 催学, 周报 …) and `about` the number of its subject.
+
     `options` of a poll stand in the order of their letters; `receipt` asks for 已阅. Raises ValueError for what makes no sense.
     """
 
@@ -48,6 +52,7 @@ class CampaignContent:
     receipt: bool = False
     target: str = ""
     label: str = "现在参加"
+    about: int = 0
 
     def __post_init__(self) -> None:
         needed = {
@@ -70,6 +75,10 @@ def content_json(content: CampaignContent) -> dict[str, Any]:
 def content_from_json(stored: Mapping[str, Any]) -> CampaignContent:
     """The content of a row. Raises ValueError or TypeError for what is none."""
     fields = dict(stored)
+    kind, _, number = str(fields.get("target", "")).partition(":")
+    if kind in NUMBERED_TARGETS and number:
+        # Rows written before `about` was a field of its own.
+        fields |= {"target": kind, "about": int(number) if number.isdigit() else 0}
     for key in ("lessons", "options"):
         fields[key] = tuple(fields.get(key, ()))
     return CampaignContent(**fields)

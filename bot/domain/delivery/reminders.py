@@ -17,10 +17,8 @@ from bot.domain.message import Option, Refusal
 from bot.domain.text.dates import find_day
 from bot.domain.times import chinese_day
 
-DUE_REMINDER, ESCALATION, WEEKLY_DIGEST, NUDGE = "到期提醒", "督办", "周报", "催学"
+DUE_REMINDER, ESCALATION, WEEKLY_DIGEST = "到期提醒", "督办", "周报"
 """What a content's `target` says of the personal text that is made when it is sent."""
-HOURS_SUBJECT = "学时"
-"""催学 about the hours of the year, not about a campaign."""
 REMIND_AT, DIGEST_AT, LATEST_AT = time(9, 30), time(8, 30), time(20)
 """When reminders begin, when the weekly digest goes out, and after which nothing new begins that day (Shanghai)."""
 REMINDER_OFFSETS = (-2, 0, 1, 3, 5)

@@ -321,6 +321,6 @@ def recall(session: Session, author: Author, campaign_id: int, now: datetime) ->
     skipped = campaign_rows.skip_occurrence(session, last_occurrence.id, "已撤回")
     sent = tuple(campaign_rows.sent_deliveries(session, last_occurrence.id))
     campaign_rows.void_occurrence(session, last_occurrence.id, "已撤回")
-    notify_recalled(session, campaign.name, last_occurrence.due, campaign_rows.reached_people(session, last_occurrence.id), now)
+    notify_recalled(session, campaign.name, last_occurrence.id, last_occurrence.due, campaign_rows.reached_people(session, last_occurrence.id), now)
     audit.record(session, now, author.actor, author.via, "撤回活动", f"occurrence:{last_occurrence.id}", detail=f"未发 {skipped}，已发 {len(sent)}")
     return RecallOutcome(skipped, sent)

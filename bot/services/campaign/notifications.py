@@ -1,8 +1,12 @@
-"""Notices that the service sends by itself: to administrators about what was missed, stopped or is to be entered, to readers about recalls."""
+"""Notifications: each of some people hears of a matter once, whichever replica says it and how often; and what the service says by itself.
+
+That is to administrators what was missed, stopped or is to be entered, to readers what was recalled. A notification goes the way of every delivery:
+within the quotas, held back in quiet hours, on the channel that the person uses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,17 +18,47 @@ from bot.domain.calendar import Calendar
 from bot.domain.campaign.campaign import SYSTEM, Author, FiredCampaign, is_person
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
-from bot.domain.people.audience import All, Audience, PeopleAre, RoleIs
+from bot.domain.people.audience import Audience, PeopleAre, RoleIs
 from bot.domain.people.person import CHANNELS
 from bot.domain.times import SHANGHAI, day_of
 from bot.storage import activity, campaign
-from bot.storage.delivery import reminders
+from bot.storage.delivery import notifications
 from bot.storage.system import audit, switches
 
 NOTICE_TITLE = "系统提醒"
 MERGED_NOTE = "已并入后一次"
 FEBRUARY, ANNUAL_REPORT_DAYS = 2, (1, 20)
 """From which days of February on the report of the year before is called to mind."""
+
+NOBODY = PeopleAre(())
+"""The audience of the campaign behind a notification: whom it reaches, its rows say."""
+
+
+def notify(
+    session: Session,
+    people: Collection[int],
+    message: CampaignContent,
+    *,
+    once: str,
+    now: datetime,
+    quiet: bool = True,
+    name: str = "",
+    rule: Mapping[str, Any] | None = None,
+) -> int:
+    """Queue a message to each of some people who has had none of this matter (`once`); how many.
+
+    `quiet` keeps the quiet hours; without it somebody waits for the message. `name` is what it is called in lists, its title if nothing is said;
+    `rule` says more about its delivery (bot/domain/delivery/quiet_hours.py).
+    """
+    fresh = sorted(set(people) - notifications.notified_people(session, once))
+    if not fresh:
+        return 0
+    delivery = {**(rule or {}), **({} if quiet else {"quiet": False})}
+    title = (name or message.title or message.target)[:80]
+    campaign_id = campaign.add(
+        session, title, message, immediate_schedule(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark", delivery=delivery
+    )
+    return notifications.add(session, campaign_id, fresh, once, now) or 0
 
 
 def send_notice(session: Session, name: str, text: str, now: datetime, audience: Audience | None = None) -> FiredCampaign:
@@ -63,12 +97,10 @@ def _add_campaign(
     return campaign.add(session, title, content, immediate_schedule(now), audience, by=SYSTEM, at=now, state="done", missed="mark", delivery=rule)
 
 
-def notify_recalled(session: Session, name: str, due: datetime, people: Sequence[int], now: datetime) -> None:
+def notify_recalled(session: Session, name: str, occurrence_id: int, due: datetime, people: Sequence[int], now: datetime) -> None:
     """Whoever got what is void now is told so: not every platform takes a message back, and nobody shall go on with it (bot/docs/rules.md A26)."""
-    if people:
-        text = f"{_moment_text(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
-        campaign_id = _add_campaign(session, f"撤回 {name}", notice_content(text), All(), now)
-        reminders.queue_for_people(session, campaign_id, now, people, now)
+    text = f"{_moment_text(due)} 发给您的「{name}」已经撤回，请不要再照它做，也不用再回复；已经学完的课、答完的题照常算数。"
+    notify(session, people, notice_content(text), once=f"recall:{occurrence_id}", now=now, name=f"{NOTICE_TITLE}：撤回 {name}")
 
 
 def notify_channel_stopped(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:

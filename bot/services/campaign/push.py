@@ -11,17 +11,17 @@ from sqlmodel import Session
 
 from bot.domain.calendar import Calendar
 from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign.campaign import STATE_LABELS, SYSTEM, Author, FiredCampaign
+from bot.domain.campaign.campaign import STATE_LABELS, Author, FiredCampaign
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.message import Refusal, Reply
-from bot.domain.people.audience import All, Audience
+from bot.domain.people.audience import Audience
 from bot.domain.people.person import Learner
 from bot.services.campaign import manage
 from bot.services.campaign.fire import fire
+from bot.services.campaign.notifications import notify
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
-from bot.storage.delivery import reminders
 from bot.storage.people import accounts
 from bot.storage.people import audience as people_audience
 from bot.storage.system import audit, switches
@@ -81,12 +81,8 @@ def send_trial(session: Session, author: Author, campaign_id: int, person_id: in
     name, content, _ = _next_content(session, campaign_id, person_id)
     channels = [channel_name for channel_name in accounts.bound_channels(session, person_id) if channel_name != besides]
     for channel in channels:
-        rule = {**TRIAL_RULE, "channels": [channel]}
-        title = f"试发：{name}"[:80]
-        trial_id = campaign_rows.add(
-            session, title, content, immediate_schedule(now), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=rule
-        )
-        reminders.queue_for_people(session, trial_id, now, [person_id], now)
+        once = f"trial:{campaign_id}:{channel}:{now.isoformat()}"
+        notify(session, [person_id], content, once=once, now=now, name=f"试发：{name}", rule={**TRIAL_RULE, "channels": [channel]})
     audit.record(session, now, author.actor, author.via, "试发活动", f"campaign:{campaign_id}", detail="、".join(channels))
     return channels
 

@@ -1,4 +1,4 @@
-"""News about duels, queued as reminders so that it respects quotas, quiet hours and the channel a player uses."""
+"""News about duels, queued as notifications so that it respects quotas, quiet hours and the channel a player uses."""
 
 from __future__ import annotations
 
@@ -10,16 +10,9 @@ from sqlmodel import Session
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest import duel as contest_duel
 from bot.domain.times import duration_text
+from bot.services.campaign.notifications import notify
 from bot.storage.contest import duels
 from bot.storage.contest.duels import Duel, DuelPlayer
-from bot.storage.delivery import reminders
-
-INVITATION = CampaignContent("invitation", title="对战邀请", target="对战邀请")
-"""For a player who did not ask for a match: quiet hours apply."""
-NEWS = CampaignContent("invitation", title="对战消息", target="对战消息")
-"""For a player who waits for the news: quiet hours do not apply."""
-NO_QUIET_HOURS = {"quiet": False}
-MAX_PER_TICK = 100_000
 
 
 def queue_news(session: Session, duel_id: int, person_id: int, news: str, now: datetime) -> bool:
@@ -30,12 +23,10 @@ def queue_news(session: Session, duel_id: int, person_id: int, news: str, now: d
     content = _news_content(session, duel, person_id, news, now)
     if content is None:
         return False
-    campaign = reminders.standing_campaign(session, INVITATION if news == "invited" else NEWS, now, None if news == "invited" else NO_QUIET_HOURS)
-    for step in range(MAX_PER_TICK):
-        # An occurrence is told apart by its moment: two of one tick lie a microsecond apart.
-        if reminders.queue_for_people(session, campaign, now + timedelta(microseconds=step), [person_id], now, content=content) is not None:
-            return True
-    return False
+    # Who did not ask for a match keeps their quiet hours; who plays one waits for the news.
+    is_invitation = news == "invited"
+    name = "对战邀请" if is_invitation else "对战消息"
+    return notify(session, [person_id], content, once=f"duel:{duel_id}:{news}", now=now, quiet=is_invitation, name=name) > 0
 
 
 def _news_content(session: Session, duel: Duel, person_id: int, news: str, now: datetime) -> CampaignContent | None:

@@ -20,8 +20,8 @@ from bot.domain.library.question import Question
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from bot.domain.text.numbers import points_text
 from bot.services.contest import live_results
-from bot.services.delivery.plan import OpenChannels, ReadyDelivery
-from bot.services.delivery.send import DeliveryGroup, SpendingQuota, group_deliveries
+from bot.services.delivery.plan import DeliveryGroup, OpenChannels, ReadyDelivery
+from bot.services.delivery.send import group_deliveries, within_quota
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players
@@ -146,18 +146,8 @@ def take_within_quota(
     session: Session, groups: Sequence[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...]
 ) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
     """(groups to send now, groups that wait, until when) within the channel's quota; people over their own quota are left out."""
-    quota = SpendingQuota(session, groups[0].channel, now, limits)
-    sendable: list[DeliveryGroup] = []
-    for index, group in enumerate(groups):
-        share = quota.share(group)
-        quota.spend(share.going)
-        if share.going:
-            sendable.append(DeliveryGroup(group.channel, share.going))
-        if share.wait is not None:
-            quota.close()
-            return sendable, [*([DeliveryGroup(group.channel, share.rest)] if share.rest else []), *groups[index + 1 :]], share.wait
-    quota.close()
-    return sendable, [], None
+    begun = within_quota(session, groups, now, limits, lambda share: share.going)
+    return begun.groups, begun.remaining, begun.wait_until
 
 
 def is_current(session: Session, call: LiveCall) -> bool:

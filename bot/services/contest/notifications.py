@@ -16,12 +16,10 @@ from bot.domain.campaign.schedule import Schedule
 from bot.domain.contest.contest import Contest, invitation_target, span_text
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.campaign import manage
+from bot.services.campaign.notifications import notify
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
-from bot.storage.delivery import reminders
 
-RESULTS_CONTENT = CampaignContent("invitation", title="竞赛结果", target="竞赛结果")
-"""The content of the standing campaign for results; the occurrence carries the text of each contest."""
 REMINDER_THRESHOLD = timedelta(days=2)
 """A contest longer than this gets a reminder on the day before it ends."""
 REMINDER_TIME = time(10, 0)
@@ -88,11 +86,7 @@ def stop_invitations(session: Session, author: Author, contest: Contest, reason:
 
 def queue_results(session: Session, contest: Contest, people: Sequence[int], now: datetime) -> None:
     """Queue the notice that results are available for these people."""
-    if not people:
-        return
     content = CampaignContent(
         "invitation", title=contest.name, text="竞赛已结束，成绩已定，感谢参加。", target=f"{invitation_target(contest.id)} 成绩", label="看成绩"
     )
-    # One occurrence a contest: two that end in the same tick are told apart by their number.
-    due = now.replace(microsecond=contest.id % 1_000_000)
-    reminders.queue_for_people(session, reminders.standing_campaign(session, RESULTS_CONTENT, now), due, people, now, content=content)
+    notify(session, people, content, once=f"contest:{contest.id}:results", now=now, name="竞赛结果")

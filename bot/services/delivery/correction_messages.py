@@ -15,18 +15,12 @@ from bot.services.library.catalog import Catalog
 from bot.storage.grading import corrections
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 
-TARGET = "更正"
-"""What a notice's `target` begins with when its text is made for each person from what a correction changed."""
 _PASS = {True: "合格", False: "不合格", None: "待阅卷"}
 
 
-def notice_target(correction_id: int) -> str:
-    return f"{TARGET}:{correction_id}"
-
-
-def notices_for(session: Session, catalog: Catalog, target: str, people: Collection[int]) -> dict[int, Reply]:
+def notices_for(session: Session, catalog: Catalog, correction_id: int, people: Collection[int]) -> dict[int, Reply]:
     """The notice of a correction for each of some people; nobody is in it for whom nothing changed."""
-    correction = corrections.get(session, int(target.partition(":")[2]))
+    correction = corrections.get(session, correction_id)
     if correction is None:
         return {}
     stem = catalog.question(session, correction.version_id).stem

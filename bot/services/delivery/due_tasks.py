@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.delivery.reminders import LAST_OFFSET, LOOKBACK, ReminderTask, deadline_of, workday_offset
 from bot.domain.times import start_of
-from bot.storage.delivery import reminders
+from bot.storage.delivery import completion, reminders
 from bot.storage.system import switches
 
 
@@ -46,6 +46,6 @@ def open_tasks_by_person(
     """Who has which of the tasks still to do."""
     open_tasks: dict[int, list[ReminderTask]] = defaultdict(list)
     for task in tasks:
-        for person_id in reminders.open_people(session, task, today, only):
+        for person_id in completion.open_people(session, task, today, only):
             open_tasks[person_id].append(task)
     return open_tasks

@@ -10,9 +10,9 @@ from typing import Any
 from sqlmodel import Session
 
 from bot.domain.campaign.campaign import STATE_LABELS, Author, Campaign
-from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.content import NUDGE, CampaignContent
 from bot.domain.campaign.schedule import immediate_schedule
-from bot.domain.delivery.reminders import HOURS_SUBJECT, NUDGE, ReminderTask, deadline_text, parse_deadline
+from bot.domain.delivery.reminders import ReminderTask, deadline_text, parse_deadline
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All
 from bot.domain.reports import Scope
@@ -23,7 +23,7 @@ from bot.services.delivery.due_tasks import last_task_of
 from bot.services.hours.forecast import report_query
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
-from bot.storage.delivery import reminders
+from bot.storage.delivery import completion, notifications, reminders
 from bot.storage.people import roster
 from bot.storage.reports import forecast
 from bot.storage.system import audit, switches
@@ -57,7 +57,7 @@ def open_campaigns(session: Session, catalog: Catalog, author: Author, now: date
         if campaign.state not in ("running", "done") or NUDGE_KEY in campaign.delivery:
             continue
         task = last_task_of(session, catalog.library.calendar, campaign.id, day_of(now))
-        if task is not None and (people := reminders.open_people(session, task, day_of(now))):
+        if task is not None and (people := completion.open_people(session, task, day_of(now))):
             open_list.append(OpenCampaign(campaign, task, tuple(people)))
     return open_list
 
@@ -80,7 +80,7 @@ def preview(session: Session, catalog: Catalog, author: Author, about: int | Non
 def draft(session: Session, catalog: Catalog, author: Author, about: int | None, now: datetime) -> NudgeDraft:
     """Look, and keep what was looked at for `confirm`; nothing is sent. Raises `Refusal` for nobody."""
     nudge_preview = preview(session, catalog, author, about, now)
-    content = CampaignContent("reminder", target=f"{NUDGE}:{HOURS_SUBJECT if about is None else about}")
+    content = CampaignContent("reminder", target=NUDGE, about=about or 0)
     audience = All() if about is None else manage.require_campaign(session, author, about).audience
     campaign_id = manage.create(
         session, catalog, author, f"催学：{nudge_preview.about}"[:80], content, immediate_schedule(now), audience, now, delivery={NUDGE_KEY: True}
@@ -91,8 +91,7 @@ def draft(session: Session, catalog: Catalog, author: Author, about: int | None,
 def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, now: datetime) -> int:
     """Send it, once, to those who still have not done it; how many. Raises `Refusal`."""
     campaign = manage.require_campaign(session, author, draft_id, hold=True)
-    target = campaign.content.target.partition(":")[2]
-    if NUDGE_KEY not in campaign.delivery or not target:
+    if NUDGE_KEY not in campaign.delivery or campaign.content.target != NUDGE:
         raise Refusal(f"{draft_id} 不是催学的编号。发送「催学」重新开始。")
     if campaign.state != "draft":
         raise Refusal(f"催学 {draft_id} {STATE_LABELS[campaign.state]}，不会再发一次。")
@@ -100,12 +99,12 @@ def confirm(session: Session, catalog: Catalog, author: Author, draft_id: int, n
         raise Refusal(f"催学 {draft_id} 是两小时以前起草的，请重新发「催学」，看过名单再确认。")
     if switches.is_on(session, switches.PAUSED):
         raise Refusal("全部推送已被暂停，现在不能发。恢复请发：恢复 全部")
-    recipients = _recipients(session, catalog, author, None if target == HOURS_SUBJECT else int(target), now)
+    recipients = _recipients(session, catalog, author, campaign.content.about or None, now)
     if not recipients:
         raise Refusal("刚刚都完成了，没有要催的人。")
     manage.require_quota(session, catalog, campaign, now, people=recipients)
     campaign_rows.set_state(session, draft_id, "draft", "done", now)
-    if reminders.queue_for_people(session, draft_id, now, recipients, now) is None:
+    if notifications.add(session, draft_id, recipients, f"nudge:{draft_id}", now) is None:
         raise Refusal(f"催学 {draft_id} 已经发过了。")
     audit.record(session, now, author.actor, author.via, "催学", f"campaign:{draft_id}", detail=f"{campaign.name}，{len(recipients)} 人")
     return len(recipients)
@@ -119,7 +118,7 @@ def _recipients(session: Session, catalog: Catalog, author: Author, about: int |
     task = last_task_of(session, catalog.library.calendar, about, today)
     if task is None:
         raise Refusal(f"活动 {about} 还没有发过，或者看不出谁做了谁没做（例如不要回执的通知），不能催。")
-    return reminders.open_people(session, task, today)
+    return completion.open_people(session, task, today)
 
 
 def author_scope(session: Session, author: Author) -> Scope:
@@ -138,7 +137,7 @@ def people_behind(session: Session, catalog: Catalog, scope: Scope, today: date)
 def set_deadline(session: Session, author: Author, campaign_id: int, typed: str, now: datetime) -> str:
     """Give a campaign a deadline, from which reminders go out; the rule in words. It may be given after the campaign has gone out."""
     campaign = manage.require_campaign(session, author, campaign_id, hold=True)
-    if campaign.state == "stopped" or NUDGE_KEY in campaign.delivery or reminders.done_by(campaign.content) is None:
+    if campaign.state == "stopped" or NUDGE_KEY in campaign.delivery or completion.shown_by(campaign.content) is None:
         raise Refusal(f"活动 {campaign_id}「{campaign.name}」不能设期限：它已停止，或者看不出谁做了谁没做（例如不要回执的通知）。")
     rule = parse_deadline(typed, day_of(now))
     delivery: Mapping[str, Any] = {key: value for key, value in campaign.delivery.items() if key not in ("by", "within")} | rule

@@ -56,6 +56,14 @@ class ReadyDelivery:
     beyond_window: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryGroup:
+    """What goes into one call: the same reply on one channel."""
+
+    channel: str
+    ready: tuple[ReadyDelivery, ...]
+
+
 @dataclass(slots=True)
 class DeliveryPlan:
     """A batch, sorted: what goes now, what waits until when and why, what need not go any more and why."""
@@ -149,15 +157,7 @@ def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: Campa
     trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of_target(content.target), exam_of_target(content.target)
     if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
         return ENDED
-    done = not trial and (
-        (content.lesson and (person_id, content.lesson) in facts.done_lessons)
-        or ((content.kind == "daily" or content.target == "每日") and person_id in facts.done_daily)
-        or (person_id, contest) in facts.played_contests
-        or (person_id, exam) in facts.sat_exams
-        or (delivery.occurrence_id, person_id) in facts.voted
-        or delivery.id in facts.read
-    )
-    if done:
+    if delivery.id in facts.done and not trial:
         return DONE
     if content.kind == "reminder" and facts.reminded[person_id] - {delivery.id}:
         return REMINDED

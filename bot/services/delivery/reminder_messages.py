@@ -8,14 +8,12 @@ from datetime import date, datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.content import CORRECTION, NUDGE, CampaignContent
 from bot.domain.delivery.reminders import (
     DUE_REMINDER,
     ESCALATION,
     HEAD_OFFSET,
-    HOURS_SUBJECT,
     LIAISON_OFFSET,
-    NUDGE,
     WEEKLY_DIGEST,
     ReminderTask,
     by_urgency,
@@ -30,11 +28,11 @@ from bot.services.delivery.due_tasks import last_task_of, open_tasks_by_person, 
 from bot.services.hours import forecast
 from bot.services.library.catalog import Catalog
 from bot.services.study import streak as study_streak
-from bot.storage.delivery import reminders
+from bot.storage.delivery import completion, reminders
 from bot.storage.hours import ledger
 from bot.storage.people import accounts
 
-PERSONAL_TARGETS = (DUE_REMINDER, ESCALATION, WEEKLY_DIGEST)
+PERSONAL_TARGETS = (DUE_REMINDER, ESCALATION, WEEKLY_DIGEST, NUDGE)
 HOURS_BUTTON = Option("我的学时", "我的学时")
 _MAX_BUTTONS = 3
 
@@ -42,25 +40,25 @@ _MAX_BUTTONS = 3
 def is_personal(content: CampaignContent) -> bool:
     """Whether the text is made for each person when it is sent."""
     if content.kind == "notice":
-        return content.target.startswith(f"{correction_messages.TARGET}:")
-    return content.kind in ("reminder", "digest") and (content.target in PERSONAL_TARGETS or content.target.startswith(f"{NUDGE}:"))
+        return content.target == CORRECTION
+    return content.kind in ("reminder", "digest") and content.target in PERSONAL_TARGETS
 
 
 def personal_replies(session: Session, catalog: Catalog, wanted: Mapping[int, tuple[int, CampaignContent]], now: datetime) -> dict[int, Reply | None]:
     """The replies of deliveries, given as delivery -> (person, content); None for what need not be said any more. Reads only."""
-    by_target: dict[str, dict[int, int]] = defaultdict(dict)
+    by_target: dict[tuple[str, int], dict[int, int]] = defaultdict(dict)
     for delivery_id, (person_id, content) in wanted.items():
-        by_target[content.target][delivery_id] = person_id
+        by_target[content.target, content.about][delivery_id] = person_id
     replies: dict[int, Reply | None] = {}
-    for target, people in by_target.items():
-        by_person = _replies_for_target(session, catalog, target, set(people.values()), now)
+    for (target, about), people in by_target.items():
+        by_person = _replies_for_target(session, catalog, target, about, set(people.values()), now)
         replies |= {delivery_id: by_person.get(person_id) for delivery_id, person_id in people.items()}
     return replies
 
 
-def _replies_for_target(session: Session, catalog: Catalog, target: str, people: Collection[int], now: datetime) -> dict[int, Reply]:
-    if target.startswith(f"{correction_messages.TARGET}:"):
-        return correction_messages.notices_for(session, catalog, target, people)
+def _replies_for_target(session: Session, catalog: Catalog, target: str, about: int, people: Collection[int], now: datetime) -> dict[int, Reply]:
+    if target == CORRECTION:
+        return correction_messages.notices_for(session, catalog, about, people)
     today, calendar = day_of(now), catalog.library.calendar
     if target == ESCALATION:
         return _escalations(session, catalog, people, today)
@@ -70,17 +68,17 @@ def _replies_for_target(session: Session, catalog: Catalog, target: str, people:
     open_tasks = open_tasks_by_person(session, tasks, today, people)
     if target == WEEKLY_DIGEST:
         return _weekly_digests(session, catalog, people, open_tasks, now)
-    about = target.partition(":")[2]
-    if about == HOURS_SUBJECT:
+    if not about:
         return _hours_reminders(session, catalog, people, open_tasks, now)
-    asked_task = last_task_of(session, calendar, int(about), today)
+    asked_task = last_task_of(session, calendar, about, today)
     if asked_task is None:
         return {}
     others = {
         person_id: [task for task in own_tasks if task.occurrence_id != asked_task.occurrence_id] for person_id, own_tasks in open_tasks.items()
     }
     return {
-        person_id: reminder_reply([asked_task, *others.get(person_id, [])]) for person_id in reminders.open_people(session, asked_task, today, people)
+        person_id: reminder_reply([asked_task, *others.get(person_id, [])])
+        for person_id in completion.open_people(session, asked_task, today, people)
     }
 
 
@@ -152,7 +150,7 @@ def _weekly_digest(session: Session, catalog: Catalog, person_id: int, name: str
 def overdue_tasks(session: Session, catalog: Catalog, today: date) -> list[tuple[ReminderTask, list[int]]]:
     """What is late enough for others to be told, with those who have not done it."""
     late = [task for task in tasks_with_deadline(session, catalog.library.calendar, today) if task.offset >= LIAISON_OFFSET]
-    return [(task, reminders.open_people(session, task, today)) for task in late]
+    return [(task, completion.open_people(session, task, today)) for task in late]
 
 
 def escalation_recipients(

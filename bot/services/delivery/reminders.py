@@ -1,12 +1,11 @@
 """Queues the reminders of the day: before, on and after a deadline, the weekly digest, and the escalation to liaisons and heads of units.
 
-Each kind is a standing campaign of the service with one occurrence a day, so the unique row decides that it happens once, and its deliveries go
-the way of all others. The texts are made when they are sent (bot/services/delivery/reminder_messages.py).
+A latch a kind and day decides that it happens once. The texts are made when they are sent (bot/services/delivery/reminder_messages.py).
 """
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
@@ -24,6 +23,7 @@ from bot.domain.delivery.reminders import (
     is_first_workday_of_week,
 )
 from bot.domain.times import SHANGHAI, day_of
+from bot.services.campaign.notifications import notify
 from bot.services.delivery.due_tasks import open_tasks_by_person, tasks_with_deadline
 from bot.services.delivery.reminder_messages import escalation_recipients, overdue_tasks
 from bot.services.library.catalog import Catalog
@@ -51,19 +51,17 @@ def queue_due(session: Session, catalog: Catalog, now: datetime) -> int:
     queued = 0
     monday = today - timedelta(days=today.weekday())
     if calendar.knows(monday.year) and is_first_workday_of_week(today, calendar):
-        queued += _queue_once(session, catalog, WEEKLY_DIGEST, DIGEST_AT, now)
+        queued += _queue_once(session, catalog, WEEKLY_DIGEST, now)
     if clock >= REMIND_AT:
-        queued += _queue_once(session, catalog, DUE_REMINDER, REMIND_AT, now) + _queue_once(session, catalog, ESCALATION, REMIND_AT, now)
+        queued += _queue_once(session, catalog, DUE_REMINDER, now) + _queue_once(session, catalog, ESCALATION, now)
     return queued
 
 
-def _queue_once(session: Session, catalog: Catalog, kind: str, due_time: time, now: datetime) -> int:
-    content, due = _CONTENTS[kind], datetime.combine(day_of(now), due_time, SHANGHAI)
-    if reminders.has_run(session, content.kind, kind, due):
+def _queue_once(session: Session, catalog: Catalog, kind: str, now: datetime) -> int:
+    once = f"{kind}:{day_of(now)}"
+    if switches.is_on(session, once) or not switches.claim_latch(session, once, now):
         return 0
-    people = _recipients(session, catalog, kind, now)
-    occurrence_id = reminders.queue_for_people(session, reminders.standing_campaign(session, content, now), due, people, now)
-    return len(people) if occurrence_id is not None else 0
+    return notify(session, _recipients(session, catalog, kind, now), _CONTENTS[kind], once=once, now=now)
 
 
 def _recipients(session: Session, catalog: Catalog, kind: str, now: datetime) -> list[int]:

@@ -10,8 +10,7 @@ from bot.domain.campaign.campaign import Author, is_person
 from bot.domain.campaign.content import CampaignContent, clean_content
 from bot.domain.exam.exam import CLOSE_DELAY, EXTENSION_LABELS, MAX_EXTENSION_MINUTES, RESUME_TARGET, Attempt, Exam, clock_text
 from bot.domain.message import Refusal
-from bot.domain.people.audience import PeopleAre
-from bot.services.campaign.notifications import notify_named, queue_now
+from bot.services.campaign.notifications import NOTICE_TITLE, notify, notify_named
 from bot.services.exam.manage import require_exam
 from bot.storage.exam import attempts, extra_time
 from bot.storage.exam.extra_time import ExtraTimeRequest
@@ -96,7 +95,7 @@ def approve(session: Session, author: Author, extension_id: int, now: datetime) 
     audit.record(session, now, author.actor, author.via, f"批准{label}", f"extension:{extension_id}", detail=detail)
     text = f"考试《{exam.name}》已为您{label} {request.minutes} 分钟，新的截止时间 {clock_text(changed.deadline)}。"
     content = CampaignContent("invitation", title=f"考试{label}", text=text, target=RESUME_TARGET)
-    queue_now(session, f"考试{label}", content, PeopleAre((staff_no,)), now, delivery={"quiet": False})
+    notify(session, [attempt.person_id], content, once=f"extension:{extension_id}", now=now, quiet=False, name=f"{NOTICE_TITLE}：考试{label}")
     approved = extra_time.get_request(session, extension_id)
     assert approved is not None
     return approved, changed

@@ -10,9 +10,8 @@ from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam.exam import counting_attempts
 from bot.domain.message import Refusal
-from bot.domain.people.audience import PeopleAre
 from bot.domain.times import chinese_day, day_of
-from bot.services.campaign.notifications import send_notice
+from bot.services.campaign.notifications import NOTICE_TITLE, notice_content, notify, send_notice
 from bot.storage.exam import attempts, exams
 from bot.storage.grading import appeals, corrections
 from bot.storage.grading.appeals import ExamAppeal
@@ -91,7 +90,8 @@ def answer(
     verdict = "准予" if granted else "维持原结果"
     linked = f"；更正 {correction_id}" if correction_id is not None else ""
     audit.record(session, now, author.actor, author.via, "答复申诉", f"appeal:{number}", detail=f"{target.staff_no}；{verdict}；{reason}{linked}")
-    send_notice(session, "申诉有了答复", f"您对考试《{target.exam}》的申诉 #{number}：{verdict}。{reason}", now, PeopleAre((target.staff_no,)))
+    message = notice_content(f"您对考试《{target.exam}》的申诉 #{number}：{verdict}。{reason}")
+    notify(session, [target.person_id], message, once=f"appeal:{number}", now=now, name=f"{NOTICE_TITLE}：申诉有了答复")
     answered = appeals.get(session, number)
     assert answered is not None
     return answered

@@ -7,31 +7,24 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.campaign.campaign import SYSTEM, Author, is_person
-from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import immediate_schedule
+from bot.domain.campaign.campaign import Author, is_person
+from bot.domain.campaign.content import CORRECTION, CampaignContent
 from bot.domain.grading.correction import SCOPE_LABELS, Amendment, regrade
 from bot.domain.library.question import Question
 from bot.domain.message import Refusal
-from bot.domain.people.audience import PeopleAre
 from bot.domain.text import segmentation
 from bot.domain.times import day_of
-from bot.services.campaign.notifications import notify_named, send_notice
-from bot.services.delivery.correction_messages import notice_target
+from bot.services.campaign.notifications import notify, notify_named, send_notice
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
 from bot.services.library.catalog import Catalog
-from bot.storage import campaign
 from bot.storage.db.rehearsal import rehearse as run_and_roll_back
-from bot.storage.delivery import reminders
 from bot.storage.grading import corrected_papers, corrections
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 from bot.storage.study import sittings
 from bot.storage.system import audit
 
 TWO_NAMES = 2
-NOBODY = PeopleAre(())
-"""The audience of a notice whose readers are named one by one."""
 MAX_REASON = 500
 
 
@@ -309,12 +302,9 @@ def _unfreeze(session: Session, subject: CorrectionSubject) -> None:
 def _notify(session: Session, correction: CorrectionRecord, impact: CorrectionImpact, now: datetime) -> None:
     """One notice of the app for the correction; what each person reads is made when it is sent (bot/services/delivery/correction_messages.py)."""
     people = sorted({effect.person_id for effect in impact.effects if effect.changes})
-    if not people:
-        return
-    content = CampaignContent("notice", title="成绩更正", text=f"{impact.name}有题目更正，您的成绩有变化。", target=notice_target(correction.id))
-    name = f"成绩更正：{impact.name}"[:80]
-    campaign_id = campaign.add(session, name, content, immediate_schedule(now), NOBODY, by=SYSTEM, at=now, state="done", missed="mark")
-    reminders.queue_for_people(session, campaign_id, now, people, now)
+    text = f"{impact.name}有题目更正，您的成绩有变化。"
+    content = CampaignContent("notice", title="成绩更正", text=text, target=CORRECTION, about=correction.id)
+    notify(session, people, content, once=f"correction:{correction.id}", now=now, name=f"成绩更正：{impact.name}")
 
 
 def _require(session: Session, correction_id: int) -> CorrectionRecord:

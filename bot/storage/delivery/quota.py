@@ -17,7 +17,7 @@ KEPT_FOR = timedelta(days=70)
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(:n)")
 _USED = Statement("SELECT COALESCE(SUM(used), 0) FROM budget WHERE name = :name AND began >= :since")
-_SPEND = Statement(
+_TAKE = Statement(
     """INSERT INTO budget (name, began, used) VALUES (:name, :began, :n)
        ON CONFLICT (name, began) DO UPDATE SET used = budget.used + excluded.used"""
 )
@@ -27,47 +27,48 @@ _AT = Statement("SELECT used FROM budget WHERE name = :name AND began = :began")
 _ROWS = "SELECT name, began, used FROM budget WHERE began >= :since AND name IN ({names})"
 
 
-class QuotaAccount:
-    """The quotas as one transaction sees them: look, mark what is spent, `close` writes it. Nobody else spends meanwhile."""
+class Quota:
+    """The quotas as one transaction sees them: `look` what is left, `take` of it, `close` writes what was taken. Nobody else takes meanwhile."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._used: dict[tuple[str, str], int] = {}
-        self._spent: dict[tuple[str, str], int] = {}
+        self._taken: dict[tuple[str, str], int] = {}
         if session.get_bind().dialect.name != "sqlite":
             _LOCK.one(session, n=LOCK)
 
     def load(self, names: Sequence[str], window: Window, now: datetime) -> None:
-        """Read many rows at once, before `left` is asked for each."""
+        """Read many rows at once, before one looks at each."""
         since = stamp(window.since(now))
         for name in names:
             self._used.setdefault((name, since), 0)
         for name, _, used in _rows(self._session, names, since):
             self._used[name, since] += used
 
-    def left(self, name: str, usable: int, window: Window, now: datetime) -> int:
+    def look(self, name: str, usable: int, window: Window, now: datetime) -> int:
         since = stamp(window.since(now))
         used = self._used.get((name, since))
         if used is None:
             used = self._used[name, since] = int(_USED.one(self._session, name=name, since=since)[0])
         return max(0, usable - used)
 
-    def spend(self, name: str, window: Window, amount: int, now: datetime) -> None:
+    def take(self, name: str, window: Window, amount: int, now: datetime) -> None:
         since, began = stamp(window.since(now)), stamp(window.start(now))
         self._used[name, since] = self._used.get((name, since), 0) + amount
-        self._spent[name, began] = self._spent.get((name, began), 0) + amount
+        self._taken[name, began] = self._taken.get((name, began), 0) + amount
 
     def close(self) -> None:
-        _SPEND.many(self._session, [{"name": name, "began": began, "n": amount} for (name, began), amount in sorted(self._spent.items()) if amount])
-        self._spent.clear()
+        _TAKE.many(self._session, [{"name": name, "began": began, "n": amount} for (name, began), amount in sorted(self._taken.items()) if amount])
+        self._taken.clear()
 
 
-def take(session: Session, name: str, limit: int, window: Window, wanted: int, now: datetime) -> int:
-    """How many of `wanted` are granted: as many as still fit under `limit` in the window; they count as used from now on."""
-    account = QuotaAccount(session)
-    granted = min(wanted, account.left(name, limit, window, now))
-    account.spend(name, window, granted, now)
-    account.close()
+def take(session: Session, allowances: Sequence[tuple[str, int, Window]], wanted: int, now: datetime) -> int:
+    """How many of `wanted` are granted: as many as fit under every allowance, given as (row, at most, window). They count as used from now on."""
+    quota = Quota(session)
+    granted = min([wanted, *(quota.look(name, usable, window, now) for name, usable, window in allowances)])
+    for name, _, window in allowances:
+        quota.take(name, window, granted, now)
+    quota.close()
     return granted
 
 
@@ -107,11 +108,17 @@ def wechat_row_name(user: str) -> str:
     return f"wechat/person/window/{user}"
 
 
-def used_since_heard(session: Session, user: str, heard: datetime) -> int:
+def look_since_heard(session: Session, user: str, heard: datetime) -> int:
+    """How many messages went to a person since they spoke."""
     row = _AT.one(session, name=wechat_row_name(user), began=stamp(heard))
     return 0 if row is None else int(row[0])
 
 
-def spend_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
-    """Count `messages` more; below zero gives back."""
-    _SPEND.run(session, name=wechat_row_name(user), began=stamp(heard), n=messages)
+def take_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
+    """Count `messages` more."""
+    _TAKE.run(session, name=wechat_row_name(user), began=stamp(heard), n=messages)
+
+
+def give_back_since_heard(session: Session, user: str, heard: datetime, messages: int) -> None:
+    """Count `messages` less: they were surely not sent."""
+    take_since_heard(session, user, heard, -messages)

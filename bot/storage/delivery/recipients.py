@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -19,12 +19,13 @@ from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.person import Learner, Preference
 from bot.domain.times import day_of, start_of
 from bot.storage.db.query import Statement
+from bot.storage.delivery import completion
 from bot.storage.delivery.queue import QueuedDelivery
 from bot.storage.tables.columns import moment, stamp
 
 BATCH = 500
 
-_TIMES = "SELECT id, content, state FROM occurrence WHERE id IN ({ids})"
+_TIMES = "SELECT id, content, state, due FROM occurrence WHERE id IN ({ids})"
 _CAMPAIGNS = "SELECT id, content, delivery FROM campaign WHERE id IN ({ids})"
 _PEOPLE = "SELECT id, staff_no, name, tier, left_on FROM person WHERE id IN ({ids})"
 _ACCOUNTS = 'SELECT person_id, channel, "user" FROM account WHERE person_id IN ({ids}) ORDER BY person_id, channel'
@@ -33,16 +34,9 @@ _AWAY = "SELECT person_id, kind FROM absence WHERE person_id IN ({ids}) AND sinc
 _BUSY = "SELECT person_id FROM focus WHERE person_id IN ({ids})"
 _NEXT_APP = Statement("SELECT channel, app FROM inbox WHERE (channel, app) > (:channel, :app) ORDER BY channel, app LIMIT 1")
 _HEARD = "SELECT sender, MAX(arrived_at) FROM inbox WHERE channel = :channel AND app = :app AND sender IN ({names}) GROUP BY sender"
-_LESSONS = """SELECT DISTINCT person_id, lesson FROM reading
-    WHERE person_id IN ({ids}) AND state = 'done' AND closed_at >= :since AND lesson IN ({names})"""
-_DAILY = "SELECT person_id FROM sitting WHERE person_id IN ({ids}) AND kind = 'daily' AND scope = :day AND state = 'done'"
-_PLAYED = "SELECT person_id, contest_id FROM participation WHERE person_id IN ({ids}) AND finished_at IS NOT NULL"
 _ENDED = "SELECT id FROM contest WHERE id IN ({ids}) AND state IN ('closed', 'cancelled')"
-_SAT = "SELECT DISTINCT person_id, exam_id FROM attempt WHERE person_id IN ({ids})"
 _OVER = "SELECT id FROM exam WHERE id IN ({ids}) AND state <> 'published'"
 _EXAMINED = "SELECT person_id, MAX(deadline) FROM attempt WHERE person_id IN ({ids}) AND state = 'open' AND deadline > :now GROUP BY person_id"
-_VOTED = "SELECT occurrence_id, person_id FROM vote WHERE occurrence_id IN ({ids})"
-_READ = "SELECT id FROM delivery WHERE id IN ({ids}) AND read_at IS NOT NULL"
 _REMINDED = """SELECT d.person_id, d.id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
     WHERE d.person_id IN ({ids}) AND d.state IN ('sent', 'sending', 'unknown') AND c.kind = 'reminder' AND d.created_at >= :yesterday
       AND COALESCE(d.sent_at, d.lease_until, d.created_at) >= :today"""
@@ -72,16 +66,12 @@ class RecipientFacts:
     preference: dict[int, Preference] = field(default_factory=dict)
     away: dict[int, str] = field(default_factory=dict)
     busy: set[int] = field(default_factory=set)
-    done_lessons: set[tuple[int, str]] = field(default_factory=set)
-    done_daily: set[int] = field(default_factory=set)
-    played_contests: set[tuple[int, int]] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    """Deliveries of what the person has done meanwhile."""
     ended_contests: set[int] = field(default_factory=set)
-    sat_exams: set[tuple[int, int]] = field(default_factory=set)
     ended_exams: set[int] = field(default_factory=set)
     exam_until: dict[int, datetime] = field(default_factory=dict)
     """Until when somebody sits an exam."""
-    voted: set[tuple[int, int]] = field(default_factory=set)
-    read: set[int] = field(default_factory=set)
     reminded: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
@@ -99,7 +89,7 @@ def recipient_facts(session: Session, deliveries: Sequence[QueuedDelivery], now:
     facts, today = RecipientFacts(), day_of(now)
     people = {delivery.person_id for delivery in deliveries}
     occurrences = {delivery.occurrence_id: delivery.campaign_id for delivery in deliveries}
-    _read_contents(session, facts, occurrences)
+    due = _read_contents(session, facts, occurrences)
     for person_id, staff_no, name, tier, left_on in _rows(session, _PEOPLE, people):
         facts.learner[person_id] = Learner(person_id, staff_no, name, tier, frozenset())
         if left_on is not None and left_on < today.isoformat():
@@ -111,21 +101,25 @@ def recipient_facts(session: Session, deliveries: Sequence[QueuedDelivery], now:
     facts.busy.update(row[0] for row in _rows(session, _BUSY, people))
     facts.exam_until.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
     facts.accounts.update(reachable_accounts(session, people))
-    _read_finished(session, facts, deliveries, people, now)
+    _read_finished(session, facts, deliveries, due, people, now)
     return facts
 
 
-def _read_contents(session: Session, facts: RecipientFacts, occurrences: dict[int, int]) -> None:
+def _read_contents(session: Session, facts: RecipientFacts, occurrences: dict[int, int]) -> dict[int, date]:
+    """Read contents and rules; the day on which each occurrence fell due."""
+    fired_on: dict[int, date] = {}
     of_campaign: dict[int, CampaignContent] = {}
     rules: dict[int, DeliveryRule] = {}
     for ident, content, delivery in _rows(session, _CAMPAIGNS, set(occurrences.values())):
         of_campaign[ident], rules[ident] = campaign_content.content_from_json(json.loads(content)), delivery_rule_from_json(json.loads(delivery))
-    for ident, content, state in _rows(session, _TIMES, set(occurrences)):
+    for ident, content, state, due in _rows(session, _TIMES, set(occurrences)):
+        fired_on[ident] = day_of(moment(due))
         campaign = occurrences[ident]
         facts.content[ident] = campaign_content.content_from_json(json.loads(content)) if content else of_campaign[campaign]
         facts.rule[ident] = rules[campaign]
         if state == "void":
             facts.void.add(ident)
+    return fired_on
 
 
 def reachable_accounts(session: Session, people: Collection[int]) -> dict[int, list[ReachableAccount]]:
@@ -149,28 +143,22 @@ def reachable_accounts(session: Session, people: Collection[int]) -> dict[int, l
     return by_person
 
 
-def _read_finished(session: Session, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], people: Collection[int], now: datetime) -> None:
-    """What of it somebody did meanwhile."""
-    today = day_of(now)
-    lessons = sorted({content.lesson for content in facts.content.values() if content.lesson})
-    if lessons:
-        since = stamp(start_of(today.replace(month=1, day=1)))
-        facts.done_lessons.update((row[0], row[1]) for row in _rows(session, _LESSONS, people, lessons, since=since))
-    if any(content.kind == "daily" or content.target == "每日" for content in facts.content.values()):
-        facts.done_daily.update(row[0] for row in _rows(session, _DAILY, people, day=today.isoformat()))
-    contests = {subject_id for content in facts.content.values() if (subject_id := contest_of_target(content.target)) is not None}
-    if contests:
-        facts.ended_contests.update(row[0] for row in _rows(session, _ENDED, contests))
-        facts.played_contests.update((row[0], row[1]) for row in _rows(session, _PLAYED, people) if row[1] in contests)
-    exams = {subject_id for content in facts.content.values() if (subject_id := exam_of_target(content.target)) is not None}
-    if exams:
-        facts.ended_exams.update(row[0] for row in _rows(session, _OVER, exams))
-        facts.sat_exams.update((row[0], row[1]) for row in _rows(session, _SAT, people) if row[1] in exams)
-    polls = [row_id for row_id, content in facts.content.items() if content.kind == "poll"]
-    facts.voted.update((row[0], row[1]) for row in _rows(session, _VOTED, polls))
-    facts.read.update(row[0] for row in _rows(session, _READ, [delivery.id for delivery in deliveries]))
+def _read_finished(
+    session: Session, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], fired_on: dict[int, date], people: Collection[int], now: datetime
+) -> None:
+    """What of it is over, and what of it somebody did meanwhile."""
+    contents = facts.content.values()
+    contests = {contest_id for content in contents if (contest_id := contest_of_target(content.target)) is not None}
+    facts.ended_contests.update(row[0] for row in _rows(session, _ENDED, contests))
+    exams = {exam_id for content in contents if (exam_id := exam_of_target(content.target)) is not None}
+    facts.ended_exams.update(row[0] for row in _rows(session, _OVER, exams))
+    of_occurrence: dict[int, list[int]] = defaultdict(list)
+    for delivery in deliveries:
+        of_occurrence[delivery.occurrence_id].append(delivery.id)
+    for occurrence_id, ids in of_occurrence.items():
+        facts.done.update(completion.done_deliveries(session, occurrence_id, facts.content[occurrence_id], fired_on[occurrence_id], ids))
     if any(content.kind == "reminder" for content in facts.content.values()):
-        morning = start_of(today)
+        morning = start_of(day_of(now))
         for person_id, row_id in _rows(session, _REMINDED, people, today=stamp(morning), yesterday=stamp(morning - timedelta(days=1))):
             facts.reminded[person_id].add(row_id)
 

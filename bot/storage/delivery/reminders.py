@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import Any
 
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign.campaign import SYSTEM
-from bot.domain.campaign.content import CampaignContent
-from bot.domain.campaign.schedule import Schedule
-from bot.domain.contest.contest import contest_of_target
 from bot.domain.delivery.reminders import ReminderTask
-from bot.domain.exam.exam import exam_of_target
-from bot.domain.people.audience import All
-from bot.domain.times import day_of, start_of
-from bot.storage import campaign
+from bot.domain.times import day_of
 from bot.storage.db.query import Statement
-from bot.storage.system import switches
+from bot.storage.delivery.completion import shown_by
 from bot.storage.tables.columns import moment, stamp
 
 BATCH = 500
@@ -35,30 +28,6 @@ _LAST = Statement(
     """SELECT c.id, c.name, c.content, c.delivery, o.id, o.due, o.content FROM campaign c JOIN occurrence o ON o.campaign_id = c.id
        WHERE c.id = :id AND o.state = 'fired' ORDER BY o.due DESC LIMIT 1"""
 )
-_OPEN = """SELECT d.person_id FROM delivery d JOIN person p ON p.id = d.person_id
-    WHERE d.occurrence_id = :occurrence AND d.state <> 'skipped' AND (p.left_on IS NULL OR p.left_on >= :day)
-      AND NOT EXISTS (SELECT 1 FROM absence a WHERE a.person_id = d.person_id AND a.since <= :day AND (a.until IS NULL OR a.until >= :day))
-      AND NOT {done}{only} ORDER BY d.person_id"""
-_DONE = {
-    "lesson": """EXISTS (SELECT 1 FROM reading r WHERE r.person_id = d.person_id AND r.lesson = :lesson AND r.state = 'done'
-                         AND r.closed_at >= :year)""",
-    "poll": "EXISTS (SELECT 1 FROM vote v WHERE v.occurrence_id = d.occurrence_id AND v.person_id = d.person_id)",
-    "notice": "(d.read_at IS NOT NULL)",
-    "exam": "EXISTS (SELECT 1 FROM attempt t WHERE t.person_id = d.person_id AND t.exam_id = :exam)",
-    "contest": """EXISTS (SELECT 1 FROM participation e WHERE e.person_id = d.person_id AND e.contest_id = :contest
-                          AND e.finished_at IS NOT NULL)""",
-    "daily": """EXISTS (SELECT 1 FROM sitting s WHERE s.person_id = d.person_id AND s.kind = 'daily' AND s.scope >= :fired AND s.state = 'done')""",
-}
-_STANDING = Statement("SELECT id FROM campaign WHERE created_by = 'system' AND kind = :kind AND name = :name ORDER BY id LIMIT 1")
-_RAN = Statement(
-    """SELECT 1 FROM occurrence o JOIN campaign c ON c.id = o.campaign_id WHERE c.created_by = 'system' AND c.kind = :kind AND c.name = :name
-       AND o.due = :due"""
-)
-_OWE = Statement(
-    """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
-       VALUES (:campaign_id, :occurrence_id, :person_id, 'queued', '', 0, :at, :at, '', '', '') ON CONFLICT (occurrence_id, person_id) DO NOTHING"""
-)
-_COUNTED = Statement("UPDATE occurrence SET invited = :n, note = :note WHERE id = :id")
 _REMINDED = """SELECT DISTINCT d.person_id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
     WHERE d.person_id IN ({ids}) AND c.kind = 'reminder' AND d.state IN ('sent', 'sending', 'unknown') AND d.sent_at >= :morning"""
 _LIAISONS = Statement(
@@ -92,29 +61,9 @@ _WEEK = Statement(
 def _task(row: Any) -> tuple[ReminderTask, Mapping[str, Any]] | None:
     """A row as a task with its campaign's rule; None for what nobody can be seen to do."""
     content = campaign_content.content_from_json(json.loads(row[6] or row[2]))
-    if done_by(content) is None:
+    if shown_by(content) is None:
         return None
     return ReminderTask(row[0], row[4], row[1], content, day_of(moment(row[5]))), json.loads(row[3])
-
-
-def done_by(content: CampaignContent) -> str | None:
-    """By which rows it is seen that somebody did it; None when by none."""
-    match content.kind:
-        case "lesson" | "series":
-            return "lesson"
-        case "poll":
-            return "poll"
-        case "notice":
-            return "notice" if content.receipt else None
-        case "daily":
-            return "daily"
-        case "invitation" if content.target == "每日":
-            return "daily"
-        case "invitation" if exam_of_target(content.target) is not None:
-            return "exam"
-        case "invitation" if contest_of_target(content.target) is not None:
-            return "contest"
-    return None
 
 
 def sent_with_deadline(session: Session, since: datetime) -> list[tuple[ReminderTask, Mapping[str, Any]]]:
@@ -126,21 +75,6 @@ def last_task(session: Session, campaign_id: int) -> tuple[ReminderTask, Mapping
     """The last time a campaign fell due; None when it never did, or nobody can be seen to do it."""
     row = _LAST.one(session, id=campaign_id)
     return None if row is None else _task(row)
-
-
-def open_people(session: Session, task: ReminderTask, today: date, among: Collection[int] | None = None) -> list[int]:
-    """To whom it was addressed and who has not done it, without those who are away or have left."""
-    values: dict[str, Any] = {"occurrence": task.occurrence_id, "day": today.isoformat(), "fired": task.fired_on.isoformat()}
-    values |= {"lesson": task.content.lesson, "year": stamp(start_of(date(task.fired_on.year, 1, 1))), "exam": exam_of_target(task.content.target)}
-    values["contest"] = contest_of_target(task.content.target)
-    done = _DONE[done_by(task.content) or "notice"]
-    if among is None:
-        return [row[0] for row in Statement(_OPEN.format(done=done, only="")).all(session, **values)]
-    wanted, open_ids = sorted(among), []
-    for start in range(0, len(wanted), BATCH):
-        ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
-        open_ids += [row[0] for row in Statement(_OPEN.format(done=done, only=f" AND d.person_id IN ({ids})")).all(session, **values)]
-    return open_ids
 
 
 # ── Who is told ──
@@ -205,40 +139,3 @@ def reminded_since(session: Session, people: Collection[int], morning: datetime)
         ids = ", ".join(str(int(person_id)) for person_id in wanted[start : start + BATCH])
         reminded |= {row[0] for row in Statement(_REMINDED.format(ids=ids)).all(session, morning=stamp(morning))}
     return reminded
-
-
-# ── Queueing ──
-
-
-def has_run(session: Session, kind: str, name: str, due: datetime) -> bool:
-    """Whether the reminders of a due time have been queued already."""
-    return _RAN.one(session, kind=kind, name=name, due=stamp(due)) is not None
-
-
-def standing_campaign(session: Session, content: CampaignContent, now: datetime, delivery: dict[str, Any] | None = None) -> int:
-    """The service's own campaign for a kind of reminder, made when it is first needed, by one replica."""
-    row = _STANDING.one(session, kind=content.kind, name=content.target)
-    if row is None and switches.claim_latch(session, f"standing:{content.target}", now):
-        return campaign.add(
-            session, content.target, content, Schedule("workdays"), All(), by=SYSTEM, at=now, state="done", missed="mark", delivery=delivery
-        )
-    row = row or _STANDING.one(session, kind=content.kind, name=content.target)
-    return int(row[0])
-
-
-def queue_for_people(
-    session: Session, campaign_id: int, due: datetime, people: Sequence[int], now: datetime, note: str = "", content: CampaignContent | None = None
-) -> int | None:
-    """One occurrence with a delivery for each person; its id for the one caller who wrote it, None for everybody after.
-
-    `content` is what is said this time, where the campaign's own says it for no one time.
-    """
-    occurrence_id = campaign.add_occurrence(session, campaign_id, due, now, content=content)
-    if occurrence_id is None:
-        return None
-    created_at = stamp(now)
-    _OWE.many(
-        session, [{"campaign_id": campaign_id, "occurrence_id": occurrence_id, "person_id": person_id, "at": created_at} for person_id in people]
-    )
-    _COUNTED.run(session, n=len(people), note=note, id=occurrence_id)
-    return occurrence_id

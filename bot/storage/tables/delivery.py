@@ -1,4 +1,4 @@
-"""Tables of deliveries, of what was used of the platforms' limits, and of votes in polls."""
+"""Tables of deliveries, of who was notified of what, of what was used of the platforms' limits, and of votes in polls."""
 
 from __future__ import annotations
 
@@ -46,6 +46,25 @@ class DeliveryRow(SQLModel, table=True):
     read_at: datetime | None = moment_column(default=None)
     platform_id: str = text_column(default="")
     error: str = text_column(default="")
+
+
+class NotificationRow(SQLModel, table=True):
+    """Somebody was notified of a matter, by the delivery of an occurrence: nobody hears of it twice."""
+
+    __tablename__ = "notification"
+    __table_args__ = (
+        CheckConstraint("length(once) BETWEEN 1 AND 200", name="once_fits"),
+        UniqueConstraint("once", "person_id"),
+        is_moment("notified_at"),
+        Index("notification_of_occurrence", "occurrence_id"),
+        STRICT,
+    )
+
+    id: int | None = key_column()
+    once: str = text_column()
+    person_id: int = integer_column(foreign_key="person.id")
+    occurrence_id: int = integer_column(foreign_key="occurrence.id")
+    notified_at: datetime = moment_column()
 
 
 class BudgetRow(SQLModel, table=True):
