@@ -35,7 +35,11 @@ def welcome(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=START_BUTTONS)
 
 
-@command("帮助", "菜单", "help", "?", role=None, argument="<主题或命令>")
+def _names_topic(ctx: Context, about: str) -> bool:
+    return about in COMMANDS or about in topics(ctx)
+
+
+@command("帮助", "菜单", "help", "?", role=None, argument="<主题或命令>", takes=_names_topic)
 def show_help(ctx: Context, about: str) -> Reply:
     """能做什么、怎么答题；“帮助 考试”看一组命令，“帮助 练习”看一条。"""
     if about:

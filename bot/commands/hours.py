@@ -17,7 +17,7 @@ from bot.storage.hours import explanations, ledger
 from bot.storage.study import readings
 
 
-@command("我的学时", "学时", "进度")
+@command("我的学时", "学时", "学分", "进度")
 def my_hours(ctx: Context, _: str) -> Reply:
     """今年各类学时、应达多少、还差多少、哪天截止。"""
     year = ctx.today.year
@@ -84,7 +84,7 @@ def _caps_line(ctx: Context, per_hour: int) -> str:
 @command("为什么", "明细", argument="<流水号>")
 def explain_hours(ctx: Context, entry_number: str) -> Reply:
     """最近一课每页看了多久、计了多少、没计的原因；“为什么 12”看某条学时流水。"""
-    if entry_number:
+    if any(char.isdigit() for char in entry_number):
         return _explain_entry(ctx, entry_number)
     lines = _last_reading_lines(ctx)
     refused = explanations.refused(ctx.session, ctx.me.id, ctx.today)

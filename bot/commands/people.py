@@ -253,7 +253,11 @@ EXAMPLES = (
 )
 
 
-@command("设置", argument="<项目 内容>")
+def _names_setting(_: Context, text: str) -> bool:
+    return text.partition(" ")[0] in {*_PREFERENCE_SETTERS, *_GOAL_SETTERS}
+
+
+@command("设置", argument="<项目 内容>", takes=_names_setting)
 def change_settings(ctx: Context, text: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
     current = accounts.get_preference(ctx.session, ctx.me.id)

@@ -10,7 +10,7 @@ from bot.commands.contest import manage as contest_manage
 from bot.commands.exam import manage as exam_manage
 from bot.commands.exam import sit
 from bot.commands.grading import appeals, corrections, outside_results, question_reports, short_answers
-from bot.commands.router import Command
+from bot.commands.router import Heard
 from bot.commands.study import lessons, mistakes, quiz
 from bot.services import hooks
 
@@ -46,6 +46,6 @@ router.order_commands(MODULES)
 hooks.install()
 
 
-def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
-    """The command a text names among all that are listed here, and its argument; `strict` as in `router.find`."""
-    return router.find(text, strict=strict)
+def find(text: str) -> Heard | None:
+    """What a text is heard as, among all that is listed here."""
+    return router.find(text)

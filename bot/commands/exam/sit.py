@@ -16,13 +16,14 @@ from bot.commands.exam import messages
 from bot.commands.exam.review import review_exam
 from bot.commands.router import Context, command, normalize
 from bot.commands.study import messages as study_messages
-from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER
+from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER, how_to_answer, meant_answer
 from bot.commands.tasks import HeardAnswer, TaskKind
 from bot.domain.exam.exam import CLOSED_BY_LABELS, Exam, date_time_text
+from bot.domain.library.library import fold_name
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.text import numbers
-from bot.domain.text.typed_answers import parse_numbered
+from bot.domain.text.typed_answers import parse_numbered, several_answers
 from bot.services.exam import answers, attempt, paper_view, question_pool
 from bot.services.exam.answers import ExamDecision, PaperFacts, RecordedAnswer
 from bot.services.exam.own_exams import list_own_exams, own_exam_of
@@ -52,6 +53,8 @@ def exam_command(ctx: Context, text: str) -> Reply:
         return review_exam(ctx, int(review_match[1]), int(review_match[2]) if review_match[2] else None)
     match = _EXAM.fullmatch(text)
     if match is None:
+        if (named := _exam_of_name(ctx, text)) is not None:
+            return _show_exam(ctx, named)
         raise Refusal(f"没有看懂「考试 {text[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
     exam_id, verb = int(match[2]), match[1] or match[3]
     if verb == "网页":
@@ -69,6 +72,12 @@ def _list_exams(ctx: Context) -> Reply:
     if ctx.me.may(RoleName.ADMIN):
         lines.append("安排和监考发「考试 管理」。")
     return Reply("\n".join(lines), buttons=tuple(buttons))
+
+
+def _exam_of_name(ctx: Context, name: str) -> int | None:
+    """The exam of a name as our list writes it."""
+    coming, past = list_own_exams(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    return next((own_exam.exam.id for own_exam in (*coming, *past) if fold_name(own_exam.exam.name) == fold_name(name)), None)
 
 
 def _show_exam(ctx: Context, exam_id: int) -> Reply:
@@ -153,8 +162,9 @@ def _record_typed(ctx: Context, sitting_id: int, shown: ShownItem, text: str) ->
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
-        how = HOW_TO_ANSWER[shown.kind]
-        raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (messages.SHEET, messages.HAND_IN)) from None
+        how = how_to_answer(shown.kind, text) if several_answers(text) else HOW_TO_ANSWER[shown.kind]
+        buttons = (*meant_answer(text, [value for value, _ in shown.options]), messages.SHEET, messages.HAND_IN)
+        raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", buttons) from None
 
 
 def _parse_place(text: str, *, has_options: bool) -> int | None:

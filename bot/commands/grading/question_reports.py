@@ -20,7 +20,7 @@ _ANSWER = re.compile(r"回复\s*#?(\d{1,9})\s+(\S.{0,299})", re.DOTALL)
 _MEANT_AS_ANSWER = re.compile(r"回复\s*#?\d|#?\d{1,9}(\s|$)")
 
 
-@command("纠错", "报错", argument="<哪里不对>")
+@command("纠错", "报错", argument="<哪里不对>", takes=lambda _, text: True)
 def report(ctx: Context, text: str) -> Reply:
     """题目有错？答题后发“纠错 哪里不对”，管理员会看到并回复。"""
     is_admin = ctx.me.may(RoleName.ADMIN)
@@ -38,7 +38,7 @@ def report(ctx: Context, text: str) -> Reply:
         own_reports = _own_reports(ctx)
         return own_reports or Reply("先答一道题，再发“纠错 哪里不对”报告那道题。")
     version_id, answer_id = reported
-    number = sittings.add_report(ctx.session, ctx.me.id, version_id, answer_id, text, ctx.now)
+    number = sittings.add_report(ctx.session, ctx.me.id, version_id, answer_id, ctx.written(text), ctx.now)
     stem = ctx.catalog.question(ctx.session, version_id).stem
     hint = "" if text else "想说明哪里不对，可以再发「纠错 哪里不对」补充。"
     return Reply(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.commands import tasks
-from bot.commands.router import COMMANDS, Context, command, normalize
+from bot.commands.router import COMMANDS, Context, command
 from bot.commands.study import messages
-from bot.commands.study.quiz import ANSWER_PATTERN, notices
+from bot.commands.study.quiz import looks_like_answer, notices
 from bot.commands.tasks import TaskKind
 from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import Lesson
@@ -25,7 +25,11 @@ CATALOGUE_WORDS = ("目录", "列表", "课程")
 WITHDRAWN_REPLY = Reply(f"{messages.LESSON_WITHDRAWN}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
 
 
-@command("学习", "学法", "上课", argument="<课或法>")
+def _names_lesson(ctx: Context, name: str) -> bool:
+    return name in CATALOGUE_WORDS or bool(study_lessons.find_lessons(ctx.catalog, name, ctx.me.tier, ctx.now))
+
+
+@command("学习", "学法", "上课", argument="<课或法>", takes=_names_lesson)
 def learn(ctx: Context, name: str) -> Reply:
     """学下一课（3 到 8 分钟）；“学习 目录”看全部，“学习 民法典”学一部法。"""
     if name in CATALOGUE_WORDS:
@@ -42,12 +46,20 @@ def learn(ctx: Context, name: str) -> Reply:
         misnomer = ctx.library.misnomer(name)
         if misnomer is not None:
             raise Refusal(f"没有「{name}」，正确名称是《{misnomer.title}》。请发「学习 {misnomer.short}」。")
+        if ctx.library.questions_of(name):
+            raise Refusal(f"「{name}」还没有课，有题可以练。", (Option(f"练习 {name}", f"练习 {name}"[:16]), Option("学习 目录", "课程目录")))
         raise Refusal(f"没有找到「{name}」的课。发送「学习 目录」看全部课程。", (Option("学习 目录", "课程目录"),))
     done = study_lessons.done_this_year(ctx.session, ctx.me.id, ctx.now)
     unread = [lesson for lesson in lessons if lesson.id not in done]
     if not unread and not name:
         return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温（同一课每年只计一次学时）。", buttons=messages.AFTER_SET)
     return _begin(ctx, (unread or lessons)[0])
+
+
+def open_by_title(ctx: Context) -> Reply | None:
+    """The lesson whose whole title somebody sent, as our lists write it; None when the text is none."""
+    lesson = study_lessons.lesson_of_title(ctx.catalog, ctx.incoming.text, ctx.me.tier, ctx.now)
+    return None if lesson is None else learn(ctx, lesson.title)
 
 
 def _begin(ctx: Context, lesson: Lesson) -> Reply:
@@ -86,7 +98,7 @@ def catalogue(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=(Option("学习", "学下一课"),))
 
 
-@command("下一页", "翻页", "下页", "下一题")
+@command("下一页", "翻页", "下页", "下一题", "下一个", "看完了", "读完了")
 def next_page(ctx: Context, _: str) -> Reply:
     """读完这一页，翻到下一页。"""
     focus = current_task.focus(ctx.session, ctx.me.id)
@@ -100,7 +112,7 @@ def next_page(ctx: Context, _: str) -> Reply:
 
 
 def _typed(ctx: Context, reading_id: int, text: str) -> Reply | None:
-    if not ANSWER_PATTERN.fullmatch(normalize(text)):
+    if not looks_like_answer(text):
         return None
     raise Refusal(f"{messages.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
 
@@ -140,7 +152,7 @@ def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> 
     return f"读完了，但每一页都没有计时，答完课后题也不计学时。要计学时请重读：先回复「退出」，再发「学习 {title}」。"
 
 
-@command("继续", "接着做")
+@command("继续", "接着做", "继续看")
 def continue_task(ctx: Context, _: str) -> Reply:
     """接着做放下的题或课。"""
     focus = current_task.focus(ctx.session, ctx.me.id)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bot.commands.router import Context, command
 from bot.commands.study import messages
-from bot.commands.study.quiz import ending, practice_mode
+from bot.commands.study.quiz import ending, names_law, practice_mode
 from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.message import Option, Reply
 from bot.domain.study.review_goal import MAX_MINUTES, RecallForecast, ReviewGoal
@@ -23,7 +23,7 @@ DAILY = Option("每日", "每日一练")
 CHALLENGE_BUTTONS = (Option("挑战", "再挑战一次"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-@command("错题", "错题本", argument="<法>")
+@command("错题", "错题本", "错题集", argument="<法>", takes=names_law)
 def mistakes(ctx: Context, law: str) -> Reply:
     """复习答错的题：连对 2 次移出，到期再问，每天最多 8 题；可指定一部法。有考试就先发「设置 考试日期 12-04」。"""
     asked, standing = quiz.review_mistakes(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)

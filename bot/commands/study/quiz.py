@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 
 from sqlmodel import Session
 
-from bot.commands import hours, tasks
-from bot.commands.router import COMMANDS, Context, command, normalize
+from bot.commands import hours, router, tasks
+from bot.commands.router import Context, Heard, command, normalize
 from bot.commands.study import messages
 from bot.commands.tasks import HeardAnswer, TaskKind
 from bot.domain.library.question import KINDS
 from bot.domain.message import Option, Refusal, Reply
+from bot.domain.people.person import RoleName
 from bot.domain.study.sitting import FORMS
-from bot.domain.text.typed_answers import parse_numbered
+from bot.domain.text.typed_answers import parse_numbered, several_answers, strip_answer
 from bot.domain.times import day_of
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
@@ -35,6 +35,18 @@ HOW_TO_ANSWER = {
     "short": "请直接用文字作答",
 }
 ANSWER_PATTERN = re.compile(r"(?:第?\d{1,3}题?[\s:：.、]*)?(?:[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+)", re.IGNORECASE)
+MOVES = re.compile(
+    "每日|每日一练|学习|练习|错题|错题本|挑战|[上下]一[页题]|下一个|看完了|继续|接着做|跳过|换一题|退出|不做了|答题卡|交卷|确认交卷|我的学时|帮助|纠错"
+)
+"""Words of commands that are no terms of law: nobody's written answer."""
+MAX_AFTER_MOVE = 4
+
+
+def looks_like_answer(text: str) -> bool:
+    """Whether a text is an answer to some question, though none may be open."""
+    return any(ANSWER_PATTERN.fullmatch(said) is not None for said in (normalize(text), strip_answer(text)))
+
+
 ENDED_SOURCES: list[Callable[[Context], str]] = []
 """What ended lately and how, in a sentence, for answers that come too late for it; empty when nothing did."""
 
@@ -65,7 +77,12 @@ def practice_mode(*words: str) -> Callable[[PracticeMode], PracticeMode]:
     return register
 
 
-@command("练习", argument="<法>")
+def names_law(ctx: Context, name: str) -> bool:
+    """Whether a name has questions, or is a way to practise."""
+    return name.partition(" ")[0] in PRACTICE_MODES or ctx.library.questions_of(name) is not None
+
+
+@command("练习", "刷题", "做题", argument="<法>", takes=names_law)
 def practice(ctx: Context, law: str) -> Reply:
     """随机练 10 题，不限次数；也可“练习 民法典”按法练，“练习 错题”只练错题，“练习 模拟”做一套模拟卷。"""
     word, _, rest = law.partition(" ")
@@ -91,8 +108,30 @@ def practise_mistakes(ctx: Context, law: str) -> Reply:
     return messages.question_reply(asked, "只练错题，不占每天的复习题数。")
 
 
-def awaits_free_text(ctx: Context) -> bool:
-    """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
+def hear(ctx: Context) -> Heard | None:
+    """The command or question that a message is; None for what is none, and for what is written as the answer to an open question.
+
+    Where an answer is written, only the very word of a command is one, with what it takes. Raises `Refusal` to ask which is meant, where the word
+    may as well be the answer (申诉): what is recorded stands.
+    """
+    text = ctx.incoming.text
+    heard = router.find(text)
+    if heard is None or text.lstrip().startswith("/") or not _awaits_free_text(ctx):
+        return heard
+    if not heard.firm or not heard.command.is_for(ctx.learner):
+        return None
+    moves = MOVES.fullmatch(heard.word) and (not heard.argument or (not heard.command.argument and len(heard.argument) <= MAX_AFTER_MOVE))
+    if moves or (heard.argument and heard.command.takes(ctx, heard.argument)):
+        return heard
+    if heard.argument and heard.command.role in (None, RoleName.LEARNER):
+        return None
+    raise Refusal(
+        f"{messages.REFUSED}：「{text.strip()[:20]}」是这道题的答案，还是命令？请点一下。",
+        (Option(f"答案是{text.strip()}"[:60], "这是答案"), Option(f"/{text.strip()}"[:60], "这是命令")),
+    )
+
+
+def _awaits_free_text(ctx: Context) -> bool:
     focus = current_task.focus(ctx.session, ctx.me.id)
     return focus is not None and tasks.TASKS[focus[0]].awaits_text(ctx, focus[1])
 
@@ -102,7 +141,7 @@ def handle_typed(ctx: Context, text: str) -> Reply | None:
     focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None:
         return tasks.TASKS[focus[0]].handle_typed(ctx, focus[1], text)
-    if not ANSWER_PATTERN.fullmatch(normalize(text)):
+    if not looks_like_answer(text):
         return None
     waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if waiting:
@@ -162,11 +201,28 @@ def _question_by_number(ctx: Context, asked: AskedQuestion, number: int) -> Aske
 
 
 def _refuse_non_answer(ctx: Context, asked: AskedQuestion, text: str) -> Reply | None:
-    tidied = normalize(text)
-    if len(tidied) <= 6 and difflib.get_close_matches(tidied.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
+    if router.near_commands(ctx, text):
         return None
-    label = KINDS[asked.question.kind].label
-    raise Refusal(f"{messages.REFUSED}：这道是{label}，{HOW_TO_ANSWER[asked.question.kind]}；换一题回「跳过」，先放下回「退出」。")
+    raise Refusal(
+        f"{messages.REFUSED}：{how_to_answer(asked.question.kind, text)}；换一题回「跳过」，先放下回「退出」。",
+        (*meant_answer(text, [say for say, _ in asked.question.choices]), Option("跳过", "换一题"), Option("退出", "先放下")),
+    )
+
+
+def how_to_answer(kind: str, text: str) -> str:
+    """How a kind of question is answered, to somebody who answered otherwise: BBBB may be the answers to four questions, or a slip."""
+    letters = several_answers(text)
+    if kind != "multiple" and len(letters) > 1:
+        return f"这道是{KINDS[kind].label}，「{text.strip()[:12]}」有 {len(letters)} 个答案，一次只答一题。{HOW_TO_ANSWER[kind]}"
+    if letters and len(set(letters)) == 1:
+        return f"「{text.strip()[:12]}」是几道题的答案，还是只选 {letters[0]}？一次只答一题，{HOW_TO_ANSWER[kind]}"
+    return f"这道是{KINDS[kind].label}，{HOW_TO_ANSWER[kind]}"
+
+
+def meant_answer(text: str, choices: Sequence[str]) -> tuple[Option, ...]:
+    """What a text with one letter several times over may have meant."""
+    letters = set(several_answers(text)) & set(choices)
+    return tuple(Option(letter, f"这题选 {letter}") for letter in letters) if len(letters) == len(set(several_answers(text))) == 1 else ()
 
 
 def _tapped(ctx: Context, sitting_id: int, number: int, text: str) -> Reply:

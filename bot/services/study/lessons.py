@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.hours.policy import PageCredit, page_credit
-from bot.domain.library.library import Lesson, expected_reading_seconds
+from bot.domain.library.library import Lesson, expected_reading_seconds, fold_name
 from bot.domain.message import Refusal
 from bot.domain.study.sitting import TaskClaim
 from bot.domain.times import SHANGHAI, day_of
@@ -21,6 +22,7 @@ from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings, sittings
 from bot.storage.study.readings import OpenReading, PageRead
 
+_LISTED_LENGTH = re.compile(r"[（(]\s*\d{1,3}\s*分钟\s*[)）]$")
 CHANGED = "课程内容已更新，从头重读，此前不计"
 WITHDRAWN = "课程已经下架，没有学完，不计"
 
@@ -57,18 +59,28 @@ def done_this_year(session: Session, person_id: int, now: datetime) -> set[str]:
 
 
 def find_lessons(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
-    """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus."""
+    """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus.
+
+    Names are compared as `fold_name` folds them; what a line of our list has beside the title (· 课名（4 分钟）) may stand there too.
+    """
     lessons = catalog.library.lessons_for(tier, day_of(now))
     if not name:
         return list(lessons)
-    if (exact := [lesson for lesson in lessons if name in (lesson.id, lesson.title)]) or (
-        exact := [lesson for lesson in lessons if lesson.id == name.lower()]
-    ):
+    if exact := [lesson for lesson in lessons if lesson.id == name.lower()]:
         return exact
+    if (titled := lesson_of_title(catalog, name, tier, now)) is not None:
+        return [titled]
     law_set = catalog.library.resolve_set(name)
     law = catalog.library.resolve_law(name)
     laws = law_set.laws if law_set else (law.short,) if law else ()
-    return [lesson for lesson in lessons if lesson.law in laws] if laws else [lesson for lesson in lessons if name in lesson.title]
+    part = fold_name(name)
+    return [lesson for lesson in lessons if (lesson.law in laws if laws else part and part in fold_name(lesson.title))]
+
+
+def lesson_of_title(catalog: Catalog, text: str, tier: str, now: datetime) -> Lesson | None:
+    """The lesson whose whole title a text is, with or without the length that our list adds."""
+    titles = {fold_name(text), fold_name(_LISTED_LENGTH.sub("", text.strip()))}
+    return next((lesson for lesson in catalog.library.lessons_for(tier, day_of(now)) if fold_name(lesson.title) in titles), None)
 
 
 def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, now: datetime) -> SentPage:

@@ -10,10 +10,11 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+from sqlalchemy import select
 from sqlmodel import Session
 
-from bot.domain.message import Incoming, Reply, reply_from_json, reply_json
-from bot.storage.db.query import Query, Statement, binds, insert, table
+from bot.domain.message import Address, Incoming, Reply, reply_from_json, reply_json
+from bot.storage.db.query import Query, Statement, bind, binds, insert, table
 from bot.storage.tables.columns import stamp
 from bot.storage.tables.system import InboxRow
 
@@ -24,6 +25,13 @@ _INBOX = table(InboxRow)
 _STORE_REPLY = Query(
     insert(_INBOX).values(binds("channel", "app", "sender", "message_id", "person_id", "arrived_at", "reply")).on_conflict_do_nothing()
 )
+_LAST_REPLY = Query(
+    select(_INBOX.c.reply)
+    .where(_INBOX.c.channel == bind("channel"), _INBOX.c.app == bind("app"), _INBOX.c.sender == bind("sender"), _INBOX.c.arrived_at >= bind("since"))
+    .order_by(_INBOX.c.arrived_at.desc())
+    .limit(1),
+    gives=str,
+)
 _FORGET = Statement("DELETE FROM inbox WHERE arrived_at < :before")
 _COUNT = Statement("INSERT INTO tally (day, what, n) VALUES (:day, :what, 1) ON CONFLICT (day, what) DO UPDATE SET n = tally.n + 1")
 
@@ -33,6 +41,12 @@ def stored_reply(session: Session, incoming: Incoming) -> Reply | None:
     sender = incoming.sender
     row = _FIND_REPLY.one(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
     return None if row is None else reply_from_json(json.loads(row[0]))
+
+
+def last_reply(session: Session, sender: Address, since: datetime) -> Reply | None:
+    """What was said last to somebody since a moment; None when nothing was."""
+    reply = _LAST_REPLY.first(session, channel=sender.channel, app=sender.app, sender=sender.user, since=since)
+    return None if reply is None else reply_from_json(json.loads(reply))
 
 
 def store_replies(session: Session, replies: Sequence[tuple[Incoming, int, Reply]]) -> None:
