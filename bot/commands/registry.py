@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.commands import activity, certificate, delivery, help, hours, links, people, reports, router
+from bot.commands import activity, certificate, delivery, help, hours, links, people, questions, reports, router
 from bot.commands.campaign import manage as campaign_manage
 from bot.commands.campaign import push
 from bot.commands.contest import duel, live_host, live_play, play
@@ -39,6 +39,7 @@ MODULES = (
     people,
     reports,
     links,
+    questions,
     help,
 )
 

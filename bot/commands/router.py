@@ -180,12 +180,14 @@ def _find(text: str) -> Heard | None:
                 return _asked(tidied, word) or Heard(COMMANDS[word], word, _argument(COMMANDS[word], tidied[len(head) :]), True)
     if len(tidied) > MAX_UNDERSTOOD_LENGTH:
         return _begins_with_command(tidied)
-    plain = wording.simplified(wording.trim(tidied))
+    plain = wording.simplified(wording.trim(tidied)) or tidied
+    if (question := _asked(plain)) is not None:
+        return question
     for core in wording.cores(plain):
         word = PINYIN.get(core.lower(), core)
         if word in COMMANDS:
             return Heard(COMMANDS[word], word, "", False)
-    return _asked(plain) or next((heard for core in wording.without_lead(plain) if (heard := _begins_with_command(core)) is not None), None)
+    return next((heard for core in wording.without_lead(plain) if (heard := _begins_with_command(core)) is not None), None)
 
 
 _find_cached = lru_cache(maxsize=4096)(_find)

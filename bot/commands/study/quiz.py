@@ -275,7 +275,7 @@ def _leave(ctx: Context, sitting_id: int) -> Reply:
 
 
 def _awaits_text(ctx: Context, sitting_id: int) -> bool:
-    return not quiz.current_question(ctx.session, ctx.catalog, sitting_id).question.options
+    return not quiz.current_question(ctx.session, ctx.catalog, sitting_id).question.choices
 
 
 def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAnswer]) -> list[Reply | None]:
