@@ -10,12 +10,13 @@ from bot.commands.study import messages
 from bot.commands.study.quiz import looks_like_answer, notices
 from bot.commands.tasks import TaskKind
 from bot.domain.hours.policy import PageCredit
-from bot.domain.library.library import Lesson
+from bot.domain.library.library import Lesson, fold_name
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.hours import credit
 from bot.services.study import current_task as study_current_task
 from bot.services.study import lessons as study_lessons
 from bot.services.study import quiz
+from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
 from bot.services.study.quiz import AskedQuestion
 from bot.storage.study import current_task, readings
@@ -152,9 +153,22 @@ def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> 
     return f"读完了，但每一页都没有计时，答完课后题也不计学时。要计学时请重读：先回复「退出」，再发「学习 {title}」。"
 
 
-@command("继续", "接着做", "继续看")
-def continue_task(ctx: Context, _: str) -> Reply:
-    """接着做放下的题或课。"""
+def _waiting_of_name(ctx: Context, name: str) -> WaitingTask | None:
+    """What waits by a title or a kind; None when nothing does by that name."""
+    wanted = fold_name(name)
+    waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
+    return next((task for task in waiting if wanted and wanted in fold_name(task.name)), None)
+
+
+def _names_waiting(ctx: Context, name: str) -> bool:
+    return _waiting_of_name(ctx, name) is not None
+
+
+@command("继续", "接着做", "继续看", argument="<放下的>", takes=_names_waiting)
+def continue_task(ctx: Context, name: str) -> Reply:
+    """接着做放下的题或课；放下了几样，“继续 每日一练”“继续 课名”接着做那一样。"""
+    if (named := _waiting_of_name(ctx, name)) is not None:
+        return _take_up(ctx, named)
     focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None:
         return tasks.TASKS[focus[0]].resume(ctx, focus[1])
@@ -163,8 +177,11 @@ def continue_task(ctx: Context, _: str) -> Reply:
         notice = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
         return Reply("\n".join(line for line in (notice, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
-    first = waiting[0]
-    return COMMANDS[first.word].handler(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
+    return _take_up(ctx, waiting[0])
+
+
+def _take_up(ctx: Context, task: WaitingTask) -> Reply:
+    return COMMANDS[task.word].handler(ctx, "") if task.word else tasks.TASKS[task.task].resume(ctx, task.ref)
 
 
 def _resume(ctx: Context, reading_id: int) -> Reply:
@@ -200,7 +217,8 @@ def leave(ctx: Context, _: str) -> Reply:
 
 
 def _leave(ctx: Context, reading_id: int) -> Reply:
-    return messages.paused_reply(study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
+    name = study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    return messages.paused_reply(name, study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id))
 
 
 tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turn, _skip, _leave, lambda ctx, ref: False))

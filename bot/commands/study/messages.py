@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bot.commands.tasks import card_code
@@ -23,6 +24,7 @@ REFUSED = "未记录"
 NEXT_PAGE = "下一页"
 LESSON_WITHDRAWN = "这一课已经下架，之前的阅读不计学时。"
 RESUME = Option("继续", "继续")
+_TITLE = re.compile(r"[《「]([^》」]+)[》」]")
 AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("我的学时", "我的学时"))
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
@@ -134,13 +136,25 @@ def credit_line(credit: PageCredit) -> str:
     return f"上一页计 {duration_text(credit.credited)}。"
 
 
+def resume_words(name: str) -> str:
+    """What takes up again what goes by a name, whatever else waits: 继续 with its title, or with the kind that it is."""
+    return f"继续 {title[1] if (title := _TITLE.search(name)) is not None else name}"
+
+
 def paused_line(name: str) -> str:
-    return f"{name}先放下了，回复「继续」可以接着做。" if name else ""
+    return f"{name}先放下了，回复「{resume_words(name)}」可以接着做。" if name else ""
 
 
-def paused_reply(name: str) -> Reply:
-    """The answer to 退出: what was put down waits."""
-    return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
+def paused_reply(name: str, waiting: Sequence[WaitingTask]) -> Reply:
+    """The answer to 退出: what was put down waits; where something else comes first, that is said, too."""
+    if not waiting or waiting[0].name.startswith(name):
+        return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
+    first = waiting[0]
+    next_words = first.word or "继续"
+    return Reply(
+        f"已放下{name}，进度保留。回复「{resume_words(name)}」接着做；「{next_words}」先做{first.name}。",
+        buttons=(Option(resume_words(name), "接着做"), Option(next_words, f"先做{first.name}"[:16])),
+    )
 
 
 def lesson_finished_text(finished: FinishedLesson) -> str:

@@ -267,7 +267,7 @@ def _skip(ctx: Context, sitting_id: int) -> Reply:
 def _leave(ctx: Context, sitting_id: int) -> Reply:
     name = study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if name:
-        return messages.paused_reply(name)
+        return messages.paused_reply(name, study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id))
     score = sittings.score(ctx.session, sitting_id)
     if not score.answered:
         return Reply("这一轮结束：一题也没有答，没有要记录的。", buttons=messages.AFTER_SET)

@@ -102,6 +102,7 @@ def open_set(
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
     paused = current_task.pause(session, catalog, person_id, now, form.claim)
+    current_task.close_forgotten(session, person_id, now)
     key_visibility.require_not_at_exam(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     study_current_task.set_focus(session, person_id, form.task, sitting_id, now)
