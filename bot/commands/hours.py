@@ -66,6 +66,16 @@ def gap_lines(ctx: Context, total: Decimal, collective: Decimal, year_quotas: Ye
     return lines
 
 
+def gap_line(ctx: Context) -> str:
+    """Where the year stands in one line; empty without a quota."""
+    year_quotas, seconds = quotas(ctx.catalog.policy, ctx.today), ledger.year_seconds(ctx.session, ctx.me.id, ctx.today.year)
+    need, total = year_quotas.need(ctx.me.tier), total_hours(seconds, year_quotas.seconds_per_hour)
+    if need is None:
+        return ""
+    missing = f"，还差 {hours_text(need - total)}" if need > total else "，总量已够"
+    return f"今年 {progress_bar(total, need)}{missing}"
+
+
 def progress_bar(total: Decimal, need: Decimal) -> str:
     """▰▰▰▱▱▱▱▱▱▱ 12/40 学时: a full bar is the whole need, and only that."""
     filled = BAR_LENGTH if total >= need else int(total * BAR_LENGTH / need)

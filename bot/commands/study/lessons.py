@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.commands import tasks
-from bot.commands.router import COMMANDS, Context, command
+from bot.commands.router import COMMANDS, Context, asked, command, normalize
 from bot.commands.study import messages
 from bot.commands.study.quiz import looks_like_answer, notices
 from bot.commands.tasks import TaskKind
 from bot.domain.hours.policy import PageCredit
 from bot.domain.library.library import Lesson, fold_name
 from bot.domain.message import Option, Refusal, Reply
+from bot.domain.text.numbers import to_int
 from bot.services.hours import credit
 from bot.services.study import current_task as study_current_task
 from bot.services.study import lessons as study_lessons
@@ -19,9 +22,10 @@ from bot.services.study import quiz
 from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
 from bot.services.study.quiz import AskedQuestion
-from bot.storage.study import current_task, readings
+from bot.storage.study import current_task, readings, sittings
 from bot.storage.study.readings import PageRead
 
+_PAGE = re.compile(r"第?\s*(\d{1,2}|[一二三四五六七八九十])\s*页")
 CATALOGUE_WORDS = ("目录", "列表", "课程")
 WITHDRAWN_REPLY = Reply(f"{messages.LESSON_WITHDRAWN}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
 
@@ -112,6 +116,32 @@ def next_page(ctx: Context, _: str) -> Reply:
     return tasks.TASKS[focus[0]].turn(ctx, focus[1])
 
 
+@command("上一页", "前一页", "往回翻")
+def previous_page(ctx: Context, _: str) -> Reply:
+    """课没学完以前翻回上一页重读，重读的时间照计；“第 2 页”翻到那一页。"""
+    return go_to_page(ctx, None)
+
+
+@asked("第几页", rf"^{_PAGE.pattern}$")
+def page_of_number(ctx: Context, _: str) -> Reply:
+    """A page by its number."""
+    match = _PAGE.search(normalize(ctx.incoming.text))
+    return go_to_page(ctx, to_int(match[1]) if match is not None else None)
+
+
+def go_to_page(ctx: Context, number: int | None) -> Reply:
+    """A page of the lesson in hand, or of the one whose closing questions are, again. Raises `Refusal` without one."""
+    focus = current_task.focus(ctx.session, ctx.me.id)
+    reading_id = focus[1] if focus is not None and focus[0] == "reading" else None
+    if focus is not None and focus[0] == "sitting":
+        sitting = sittings.sitting(ctx.session, focus[1])
+        reading_id = int(sitting.scope) if sitting is not None and sitting.kind == "lesson" else None
+    if reading_id is None:
+        raise Refusal("现在没有正在读的课，没有上一页。", (Option("学习", "学习"),))
+    page = study_lessons.go_to_page(ctx.session, ctx.catalog, ctx.me.id, reading_id, number, ctx.now)
+    return WITHDRAWN_REPLY if page is None else messages.page_reply(page)
+
+
 def _typed(ctx: Context, reading_id: int, text: str) -> Reply | None:
     if not looks_like_answer(text):
         return None
@@ -137,20 +167,23 @@ def _turn(ctx: Context, reading_id: int) -> Reply:
         case AskedQuestion() as asked:
             pages = readings.pages_read(ctx.session, reading_id)
             last_page = messages.credit_line(PageCredit(pages[-1].seen, pages[-1].credited, pages[-1].reason)) if pages else ""
-            return messages.question_reply(asked, f"{last_page}\n{_closing_intro(ctx, reading_id, pages)}".strip())
+            skimmed = study_lessons.skimmed_pages(ctx.session, reading_id)
+            reply = messages.question_reply(asked, f"{last_page}\n{_closing_intro(skimmed, pages)}".strip())
+            again = tuple(Option(f"第 {number} 页", f"重读第 {number} 页") for number in skimmed[:3])
+            return replace(reply, buttons=(*again, *reply.buttons))
         case FinishedLesson() as finished:
             return Reply(messages.lesson_finished_text(finished), buttons=messages.AFTER_LESSON)
         case None:
             return WITHDRAWN_REPLY
 
 
-def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> str:
-    """What the closing questions are worth: nothing, where no page was credited; then how to read the lesson again."""
-    reading = readings.reading(ctx.session, reading_id)
-    if reading is None or any(page.credited for page in pages):
+def _closing_intro(skimmed: Sequence[int], pages: Sequence[PageRead]) -> str:
+    """That the closing questions come, and which pages may be read again for their time first."""
+    if not skimmed:
         return "读完了，答完课后题即计学时。"
-    title = ctx.library.lessons[reading.lesson].title
-    return f"读完了，但每一页都没有计时，答完课后题也不计学时。要计学时请重读：先回复「退出」，再发「学习 {title}」。"
+    numbers = "、".join(map(str, skimmed))
+    rest = "" if any(page.credited for page in pages) else "，否则答完课后题也不计学时"
+    return f"读完了。第 {numbers} 页停留太短没有计时，现在还可以重读：发「第 {skimmed[0]} 页」{rest}。"
 
 
 def _waiting_of_name(ctx: Context, name: str) -> WaitingTask | None:

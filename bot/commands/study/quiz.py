@@ -11,21 +11,23 @@ from bot.commands import hours, router, tasks
 from bot.commands.router import Context, Heard, command, normalize
 from bot.commands.study import messages
 from bot.commands.tasks import HeardAnswer, TaskKind
+from bot.domain.calendar import UnknownYear
 from bot.domain.library.question import KINDS
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.study.sitting import FORMS
 from bot.domain.text.typed_answers import parse_numbered, several_answers, strip_answer
-from bot.domain.times import day_of
+from bot.domain.times import chinese_day, day_of
+from bot.services.hours import credit
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
-from bot.services.study import answers, lessons, quiz, streak
+from bot.services.study import answers, lessons, mistakes, quiz, streak
 from bot.services.study import current_task as study_current_task
 from bot.services.study.answers import AnswerDecision
 from bot.services.study.quiz import AnswerOutcome, AskedQuestion
 from bot.storage.study import current_task, sittings
 from bot.storage.study.answers import AnswerFacts
-from bot.storage.study.sittings import Score
+from bot.storage.study.sittings import OpenSitting, Score
 
 HOW_TO_ANSWER = {
     "single": "请回复一个选项字母，例如 B",
@@ -271,7 +273,9 @@ def _leave(ctx: Context, sitting_id: int) -> Reply:
     score = sittings.score(ctx.session, sitting_id)
     if not score.answered:
         return Reply("这一轮结束：一题也没有答，没有要记录的。", buttons=messages.AFTER_SET)
-    return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=messages.AFTER_SET)
+    text = f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。"
+    ended = sittings.sitting(ctx.session, sitting_id)
+    return Reply(f"{text}\n{credit_line(ctx, ended)}".rstrip() if ended is not None else text, buttons=messages.AFTER_SET)
 
 
 def _awaits_text(ctx: Context, sitting_id: int) -> bool:
@@ -322,15 +326,11 @@ for _kind, _letter in (("sitting", "s"), ("match", "m")):
 def _next_question_reply(outcome: AnswerOutcome) -> Reply:
     """The verdict and the next question."""
     assert outcome.next_question is not None
-    return Reply(_verdict(outcome), messages.question_card(outcome.next_question), done=_chosen(outcome))
+    return Reply(_verdict(outcome), messages.question_card(outcome.next_question), (messages.REPORT,), done=messages.chosen_text(outcome))
 
 
 def _verdict(outcome: AnswerOutcome) -> str:
     return messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].shows_verdict else f"{messages.RECORDED}。"
-
-
-def _chosen(outcome: AnswerOutcome) -> str:
-    return f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
 
 
 def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
@@ -340,7 +340,15 @@ def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
     closing, buttons = ENDINGS.get(outcome.sitting.kind, _score_ending)(ctx, outcome)
     waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [_verdict(outcome), "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
-    return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=_chosen(outcome))
+    buttons = (messages.RESUME, *buttons[:2]) if waiting else buttons
+    return Reply("\n".join(lines), buttons=(*buttons, messages.REPORT), done=messages.chosen_text(outcome))
+
+
+def credit_line(ctx: Context, sitting: OpenSitting) -> str:
+    """What a set earned, said once; empty for what earns by other rules."""
+    if not FORMS[sitting.kind].earns_credit:
+        return ""
+    return messages.set_credit_line(credit.credit_of_set(ctx.session, ctx.catalog.policy, sitting.id, ctx.today))
 
 
 # ── What is said at the end of a set ──
@@ -362,13 +370,28 @@ def ending(kind: str) -> Callable[[Ending], Ending]:
 
 def _score_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     assert outcome.score is not None
-    return messages.score_line(FORMS[outcome.sitting.kind].name, outcome.score), messages.AFTER_SET
+    name = FORMS[outcome.sitting.kind].name
+    return f"{messages.score_line(name, outcome.score)}\n{credit_line(ctx, outcome.sitting)}", messages.AFTER_SET
 
 
 @ending("daily")
 def _daily_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+    """The day's own moment: what was done and earned, the streak, what is missing of the year, what comes next."""
     closing, buttons = _score_ending(ctx, outcome)
-    return f"{closing}\n{hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))}", buttons
+    streak_line = hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
+    lines = ["【今天的每日一练做完了】", closing, streak_line, hours.gap_line(ctx), _next_day_line(ctx)]
+    return "\n".join(line for line in lines if line), buttons
+
+
+def _next_day_line(ctx: Context) -> str:
+    try:
+        next_day = ctx.library.calendar.workday_after(ctx.today)
+    except UnknownYear:
+        return ""
+    due = mistakes.count_due_on(ctx.session, ctx.me.id, next_day)
+    reviews = f"，其中复习 {min(due, quiz.REVIEWS_IN_DAILY)} 道错题" if due else ""
+    when = "明天" if (next_day - ctx.today).days == 1 else chinese_day(next_day)
+    return f"{when}见：新的 {quiz.DAILY_SIZE} 道题{reviews}。"
 
 
 @ending("lesson")

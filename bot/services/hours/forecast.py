@@ -63,7 +63,7 @@ def outlook_sentence(personal: PersonalOutlook | None) -> str:
     if personal is None or personal.outlook.reached:
         return ""
     outlook = personal.outlook
-    if outlook.expected < outlook.margin and personal.days_left > LATE_DAYS:
+    if outlook.expected <= outlook.margin and personal.days_left > LATE_DAYS:
         return f"🔭 学得还少，看不出年底会怎样。{_plan_sentence(personal)}"
     head = f"🔭 按今年的进度，年底预计 {hours_text(outlook.expected)} 学时（±{hours_text(outlook.margin)}）"
     if not outlook.will_miss:

@@ -70,7 +70,7 @@ def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingT
     for row in readings.open_sittings(session, person_id):
         facts = OpenSittingFacts(*row)
         form = FORMS[facts.kind]
-        if focus != (form.task, facts.ref):
+        if focus != (form.task, facts.ref) and not _is_read_again(session, facts):
             tasks.append(WaitingTask(form.task, facts.ref, f"{sitting_name(session, catalog, facts)}（{facts.answered}/{facts.size}）", form.claim))
     for reading_id, lesson_id in readings.open_readings(session, person_id):
         reading = readings.reading(session, reading_id)
@@ -78,6 +78,12 @@ def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingT
             lesson = catalog.library.lessons.get(lesson_id)
             tasks.append(WaitingTask("reading", reading_id, f"《{lesson.title}》第 {reading.page} 页" if lesson else lesson_id, TaskClaim.STUDY))
     return sorted(tasks, key=lambda task: task.claim)
+
+
+def _is_read_again(session: Session, facts: OpenSittingFacts) -> bool:
+    """Whether closing questions wait only because a page of their lesson is read again: they come after it."""
+    reading = readings.reading(session, int(facts.scope)) if facts.kind == "lesson" else None
+    return reading is not None and reading.state == "open"
 
 
 def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:

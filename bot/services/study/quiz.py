@@ -221,7 +221,10 @@ def start_challenge(session: Session, catalog: Catalog, person_id: int, now: dat
 
 
 def ask_closing_questions(session: Session, catalog: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> AskedQuestion:
-    """The closing questions of a lesson."""
+    """The closing questions of a lesson; those that wait because a page was read again come back."""
+    asked_before = sittings.last_sitting(session, person_id, "lesson", str(reading_id))
+    if asked_before is not None and asked_before.state == "open":
+        return replace(resume(session, catalog, person_id, asked_before.id, now), paused="")
     # The lesson is not put down by its own questions.
     return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), paused="")
 
