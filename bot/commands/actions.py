@@ -42,6 +42,10 @@ class ActValue:
     ask: str = ""
 
 
+SheetName = Annotated[str, ActValue("工作表", "xlsx 里的哪一张工作表：名称或序号；不写就取第一张表头合适的", "--sheet")]
+"""Of every act that takes a table file."""
+
+
 class Act:
     """One performance of an act: whose it is, through which door, when, and whether it is meant or only rehearsed."""
 

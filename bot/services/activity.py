@@ -27,12 +27,12 @@ from bot.domain.people.audience import Audience, PeopleAre, UnitIs
 from bot.domain.times import day_of
 from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
-from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage import activity
 from bot.storage.activity import PlannedActivity, StoredDuty
 from bot.storage.files import cells
 from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
+from bot.storage.files.table_reader import MAX_FAULTS, RowFault
 from bot.storage.people import audience as people_audience
 from bot.storage.system import audit
 

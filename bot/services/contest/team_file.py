@@ -11,10 +11,10 @@ from pathlib import Path
 from sqlmodel import Session
 
 from bot.domain.message import Refusal
-from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage.files import cells
 from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
+from bot.storage.files.table_reader import MAX_FAULTS, RowFault
 from bot.storage.people import audience
 
 COLUMNS = ("队名", "工号")
