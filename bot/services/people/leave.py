@@ -155,7 +155,7 @@ _KINDS_BY_LABEL = {label: kind for kind, label in KIND_LABELS.items()}
 
 
 def _parse_kind(cell: Cell) -> str:
-    text = cell.strip() if isinstance(cell, str) else ""
+    text = cells.parse_text(cell) if isinstance(cell, str) else ""
     if text not in _KINDS_BY_LABEL:
         raise cells.BadCell(f"应是 {'或'.join(_KINDS_BY_LABEL)}" if text or cell == "" else f"这一格不是文字，应是 {'或'.join(_KINDS_BY_LABEL)}")
     return _KINDS_BY_LABEL[text]

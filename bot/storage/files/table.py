@@ -405,7 +405,7 @@ def _read_sheet(book: calamine.CalamineWorkbook, parts: _WorkbookParts, wanted: 
     if sheet.end is not None and sheet.end[0] > MAX_ROWS:
         raise _too_many_rows()
     facts = parts.facts_of(name)
-    rows: list[list[Cell]] = list(sheet.to_python(skip_empty_area=False))
+    rows: list[list[Cell]] = [list(row) for row in sheet.to_python(skip_empty_area=False)]
     _restore(rows, facts)
     if not any(cell != "" for row in rows for cell in row):
         raise Refusal(f"工作表「{name}」是空的。")
