@@ -238,11 +238,11 @@ _ZEROS = re.compile(r"0{2,40}")
 
 @dataclass(slots=True)
 class _SheetFacts:
-    """What the library does not tell of a sheet; cells by (row, column), both from 0."""
+    """What the library does not tell of a sheet; cells by (row, column), both from 0. `zeros`: by column and digits shown the rows, first to last."""
 
     hidden_rows: list[int] = field(default_factory=list)
     hidden_columns: list[tuple[int, int]] = field(default_factory=list)
-    zeros: dict[tuple[int, int], int] = field(default_factory=dict)
+    zeros: dict[tuple[int, int], list[list[int]]] = field(default_factory=dict)
     spoiled: dict[tuple[int, int], SpoiledCell] = field(default_factory=dict)
 
 
@@ -328,7 +328,11 @@ class _WorkbookParts:
         if self._cell_type == "e":
             self._sheet.spoiled[self._row - 1, self._column - 1] = FAILED
         elif self._cell_type == "n" and (zeros := self._zeros_of_style.get(style, 0)):
-            self._sheet.zeros[self._row - 1, self._column - 1] = zeros
+            spans = self._sheet.zeros.setdefault((self._column - 1, zeros), [])
+            if spans and spans[-1][1] == self._row - 2:
+                spans[-1][1] = self._row - 1
+            else:
+                spans.append([self._row - 1, self._row - 1])
 
     def _open_other(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == "col" and attributes.get("hidden") in ("1", "true"):
@@ -442,12 +446,13 @@ def _quoted(names: Iterable[str]) -> str:
 
 def _restore(rows: list[list[Cell]], facts: _SheetFacts) -> None:
     """Put back what the library leaves out: zeros in front of a number, and cells that hold no value."""
-    for (row, column), zeros in facts.zeros.items():
-        if row < len(rows) and column < len(rows[row]):
-            cell = rows[row][column]
-            if isinstance(cell, int | float) and not isinstance(cell, bool) and cell >= 0 and cell == int(cell) and cell < 10**15:
-                rows[row][column] = str(int(cell)).zfill(zeros)
-    for (row, column), spoiled in facts.spoiled.items():
-        rows.extend([] for _ in range(row + 1 - len(rows)))
-        rows[row].extend("" for _ in range(column + 1 - len(rows[row])))
-        rows[row][column] = spoiled
+    for (column, zeros), spans in facts.zeros.items():
+        for first, last in spans:
+            for row in rows[first : last + 1]:
+                cell = row[column] if column < len(row) else ""
+                if isinstance(cell, int | float) and not isinstance(cell, bool) and cell >= 0 and cell == int(cell) and cell < 10**15:
+                    row[column] = str(int(cell)).zfill(zeros)
+    for (place, column), spoiled in facts.spoiled.items():
+        rows.extend([] for _ in range(place + 1 - len(rows)))
+        rows[place].extend("" for _ in range(column + 1 - len(rows[place])))
+        rows[place][column] = spoiled
