@@ -114,7 +114,7 @@ class Dispatcher:
         """Keep the reply of a refused message; what failed otherwise is not decided, and may be sent again."""
         if not isinstance(wrong, Refusal):
             return
-        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         if learner is not None:
             inbox.store_reply(session, incoming, learner.id, _refused(wrong))
             return
