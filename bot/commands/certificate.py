@@ -18,6 +18,7 @@ from bot.services.certificate.certificates import WantedCertificate
 from bot.storage import certificate
 from bot.storage.certificate import IssuedCertificate
 from bot.storage.exam import exams
+from bot.storage.people import accounts
 
 MAX_SHOWN = 5
 
@@ -125,7 +126,7 @@ def _wanted_of_exam(act: Act, exam_id: int) -> list[WantedCertificate]:
 
 
 def _wanted_by_name(act: Act, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
-    person = certificate.person_by_staff_no(act.session, staff_no)
+    person = accounts.person_by_staff_no(act.session, staff_no)
     if person is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
     facts = certificates.build_facts(act.session, person[0], kind, title, day, result=result, hours=hours, name=person[1], issuer=issuer)

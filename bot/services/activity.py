@@ -34,6 +34,7 @@ from bot.storage.files import cells
 from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
 from bot.storage.people import audience as people_audience
+from bot.storage.people import roster
 from bot.storage.system import audit
 
 NOTICE_WORKDAYS = 5
@@ -139,7 +140,7 @@ def import_list(session: Session, catalog: Catalog, author: Author, lines: Seque
             continue
         line = change.line
         if change.previous is None:
-            unit_id = activity.unit_id_of(session, change.unit)
+            unit_id = roster.unit_id_of(session, change.unit)
             duty_id = activity.add_duty(session, year, line.law, unit_id, line.form, line.count, line.deadline, change.liaison_id, line.clause, now)
         else:
             duty_id = change.previous.id

@@ -68,7 +68,7 @@ def build_facts(
         day,
         result,
         hours,
-        issuer or root or certificate.root_unit_name(session),
+        issuer or root or roster.root_unit_name(session),
     )
 
 

@@ -21,8 +21,8 @@ from bot.domain.times import day_of
 from bot.services.certificate.certificates import SYSTEM, CertificateChange, Source, WantedCertificate, apply_change, build_facts
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
-from bot.storage import certificate
 from bot.storage.exam import attempts, exams
+from bot.storage.people import roster
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +95,7 @@ def list_wanted(session: Session, catalog: Catalog, exam: Exam) -> list[WantedCe
     for person_id in dict.fromkeys(attempt.person_id for attempt in attempts.of_exam(session, exam.id) if attempt.passed):
         facts = earned_facts(session, catalog, exam, person_id)
         if facts is not None:
-            certificates.append(WantedCertificate(certificate.staff_no_of(session, person_id), person_id, source_of(exam), facts))
+            certificates.append(WantedCertificate(roster.staff_no_of(session, person_id), person_id, source_of(exam), facts))
     return certificates
 
 

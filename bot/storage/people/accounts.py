@@ -54,6 +54,7 @@ _LEARNER = Query(
     gives=Learner,
 )
 _BY_STAFF_NO = Query(_SELECT_LEARNER.where(_people.c.staff_no == bind("staff_no")), gives=Learner)
+_ANYBODY = Query(select(_people.c.id, _people.c.name).where(_people.c.staff_no == bind("staff_no")), gives=tuple[int, str])
 
 
 def find_learner(session: Session, sender: Address, today: date) -> Learner | None:
@@ -64,6 +65,11 @@ def find_learner(session: Session, sender: Address, today: date) -> Learner | No
 def learner_by_staff_no(session: Session, staff_no: str, today: date) -> Learner | None:
     """The person of a staff number, still in office on a day, with their roles; None where there is nobody."""
     return _BY_STAFF_NO.first(session, staff_no=staff_no, today=today)
+
+
+def person_by_staff_no(session: Session, staff_no: str) -> tuple[int, str] | None:
+    """The id and name of whoever has or had a staff number, in office or not."""
+    return _ANYBODY.first(session, staff_no=staff_no)
 
 
 # ── Locks, which only PostgreSQL needs ──

@@ -76,6 +76,7 @@ _ACCOUNTS = Query(select(_accounts.c.person_id, _accounts.c.channel, _accounts.c
 # Core knows no LOCK TABLE.
 _LOCK_ROSTER = Query(text("LOCK TABLE person, account IN SHARE ROW EXCLUSIVE MODE"))
 _NAME = Query(select(_people.c.name).where(_people.c.id == bind("id")), gives=str)
+_STAFF_NO = Query(select(_people.c.staff_no).where(_people.c.id == bind("id")), gives=str)
 _ADD = Query(
     insert(_people).values(binds("staff_no", "name", "tier", "joined_on", "left_on", "recorded_at")).returning(_people.c.id),
     gives=int,
@@ -105,6 +106,10 @@ def name_of(session: Session, person_id: int) -> str:
     return _NAME.one(session, id=person_id)
 
 
+def staff_no_of(session: Session, person_id: int) -> str:
+    return _STAFF_NO.one(session, id=person_id)
+
+
 def add_person(session: Session, staff_no: str, name: str, tier: str, joined_on: date | None, left_on: date | None, now: datetime) -> int:
     return _ADD.one(session, staff_no=staff_no, name=name, tier=tier, joined_on=joined_on, left_on=left_on, recorded_at=now)
 
@@ -116,6 +121,8 @@ def update_person(session: Session, person_id: int, name: str, tier: str, joined
 # ── Units and posts ──
 
 _UNITS = Query(select(_units.c.path, _units.c.id), gives=tuple[str, int])
+_UNIT_ID = Query(select(_units.c.id).where(_units.c.path == bind("path")), gives=int)
+_ROOT = Query(select(_units.c.name).where(_units.c.parent_id.is_(None)).order_by(_units.c.id).limit(1), gives=str)
 _ADD_UNIT = Query(insert(_units).values(binds("parent_id", "name", "path")).returning(_units.c.id), gives=int)
 _NAMED_UNITS = Query(
     select(_units.c.path).where((_units.c.path == bind("name")) | (_units.c.name == bind("name"))).order_by(_units.c.path),
@@ -136,6 +143,15 @@ _DELETE_POST = Query(delete(_posts).where(_posts.c.id == bind("id")))
 def unit_ids(session: Session) -> dict[str, int]:
     """Path -> id of every unit."""
     return dict(_UNITS.all(session))
+
+
+def unit_id_of(session: Session, path: str) -> int:
+    return _UNIT_ID.one(session, path=path)
+
+
+def root_unit_name(session: Session) -> str:
+    """The name of the unit at the root of the tree; empty while there is none."""
+    return _ROOT.first(session) or ""
 
 
 def add_unit(session: Session, parent_id: int | None, path: str) -> int:
