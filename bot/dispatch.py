@@ -121,7 +121,7 @@ class Dispatcher:
         """Keep the reply of a refused message; what failed otherwise is not decided, and may be sent again."""
         if not isinstance(wrong, Refusal):
             return
-        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         if learner is not None:
             inbox.store_reply(session, incoming, learner.id, _refused(wrong))
             return
@@ -130,7 +130,7 @@ class Dispatcher:
             self._refused.popitem(last=False)
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
-        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         return Context(session, incoming, self.catalog(), incoming.arrived, self.rng, learner, pages=self.pages)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
@@ -163,7 +163,7 @@ class Dispatcher:
         if (known_reply := inbox.stored_reply(ctx.session, incoming)) is not None:
             return known_reply
         reply = named[0].handler(ctx, named[1])
-        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today.isoformat())
+        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today)
         if bound is not None:
             inbox.store_reply(ctx.session, incoming, bound.id, reply)
         return reply

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, Integer, Subquery, case, cast, func, literal, select
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
@@ -16,9 +17,12 @@ from bot.domain.campaign.schedule import Schedule, schedule_from_json, schedule_
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import Audience
 from bot.domain.times import day_of
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, Statement, bind, insert, table
 from bot.storage.people import audience as audience_rows
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.columns import MomentType, moment, stamp
+from bot.storage.tables.delivery import DeliveryRow
+
+_deliveries = table(DeliveryRow)
 
 _COLUMNS = "id, name, content, rhythm, audience, delivery, missed, clause, state, version, created_by, changed_at, planned_until"
 _ADD = Statement(
@@ -49,10 +53,6 @@ _OCCURRENCE = Statement(
 _LATEST = Statement("SELECT id, due, state, part, invited, excluded, note FROM occurrence WHERE campaign_id = :id ORDER BY due DESC LIMIT :n")
 _VOID = Statement("UPDATE occurrence SET state = 'void', note = :note WHERE id = :id AND state = 'fired'")
 _PART = Statement("SELECT COALESCE(MAX(part), 0) FROM occurrence WHERE campaign_id = :id AND state <> 'missed'")
-_QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
-    SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
-           :made, :made, '', '', s.reason FROM ({selection}) s WHERE s.id > :after ORDER BY s.id LIMIT :piece"""
-_COUNT_SELECTED = "SELECT COALESCE(SUM(CASE WHEN s.reason = '' THEN 1 ELSE 0 END), 0), COUNT(*) FROM ({selection}) s"
 _QUEUED_TO = Statement("SELECT COUNT(*), MAX(person_id) FROM delivery WHERE occurrence_id = :id AND person_id > :after")
 _COUNTS = Statement("SELECT invited, excluded FROM occurrence WHERE id = :id")
 _PROGRESS = Statement("UPDATE occurrence SET queued_after = :after WHERE id = :id")
@@ -197,6 +197,31 @@ def add_occurrence(
     return None if row is None else int(row[0])
 
 
+def _queue_selected(selected: Subquery) -> Query[tuple[Any, ...]]:
+    """A delivery for each of the next people selected; skipped from the beginning where there is a reason."""
+    made = bind("made", MomentType)
+    values: dict[str, ColumnElement[Any]] = {
+        "campaign_id": cast(bind("campaign_id"), Integer),
+        "occurrence_id": cast(bind("occurrence_id"), Integer),
+        "person_id": selected.c.id,
+        "state": case((selected.c.reason == "", "queued"), else_="skipped"),
+        "channel": literal(""),
+        "tries": literal(0),
+        "created_at": made,
+        "not_before": made,
+        "holder": literal(""),
+        "platform_id": literal(""),
+        "error": selected.c.reason,
+    }
+    people = select(*values.values()).where(selected.c.id > bind("after")).order_by(selected.c.id).limit(bind("piece", Integer))
+    return Query(insert(_deliveries).from_select(list(values), people, include_defaults=False))
+
+
+def _count_selected(selected: Subquery) -> Query[tuple[int, int]]:
+    """How many are invited, of how many."""
+    return Query(select(func.count(case((selected.c.reason == "", 1))), func.count()).select_from(selected), gives=tuple[int, int])
+
+
 PIECE = 2_000
 """Deliveries that are queued in one transaction: about 30 ms, after which answers are written."""
 
@@ -208,9 +233,10 @@ def queue_deliveries(
 
     `after` is the last person who has a delivery already. The counts are those of everybody.
     """
-    selection, values = audience_rows.selection_statement(session, audience, day_of(now), now)
-    queue = Statement(_QUEUE.format(selection=selection))
-    queue.run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now), after=after, piece=PIECE)
+    selection, values = audience_rows.selection(session, audience, day_of(now), now)
+    selected = selection.subquery("selected")
+    moments = {"campaign_id": campaign_id, "occurrence_id": occurrence_id, "made": now, "after": after, "piece": PIECE}
+    _queue_selected(selected).run(session, **values, **moments)
     added, last_person = _QUEUED_TO.one(session, id=occurrence_id, after=after)
     is_complete = added < PIECE
     if is_complete:
@@ -221,7 +247,7 @@ def queue_deliveries(
         if after:
             # Everybody was counted with the first piece: counting takes longer than queueing one.
             return (*_COUNTS.one(session, id=occurrence_id), is_complete)
-        invited, total = Statement(_COUNT_SELECTED.format(selection=selection)).one(session, **values)
+        invited, total = _count_selected(selected).one(session, **values)
     invited, excluded = int(invited or 0), int(total) - int(invited or 0)
     _COUNTED.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
     return invited, excluded, is_complete
