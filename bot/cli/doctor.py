@@ -165,7 +165,7 @@ def check_operator(around: Surroundings) -> Finding:
     staff_no = around.settings.operator
     if not staff_no:
         return fine("没有设 BOT_OPERATOR，命令行用 --as 写明是谁。")
-    learner = around.read(lambda session: accounts.learner_by_staff_no(session, staff_no, day_of(around.now).isoformat()))
+    learner = around.read(lambda session: accounts.learner_by_staff_no(session, staff_no, day_of(around.now)))
     if learner is None or not learner.roles:
         return fault(f"BOT_OPERATOR 的工号 {staff_no[:40]} 不是在职的管理员或督学，命令都会被拒绝：请改成管理员的工号，或删掉这一项。")
     return fine(f"命令行以 {staff_no[:40]} 的名义。")
