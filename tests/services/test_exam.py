@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from bot.commands.exam import messages as exam_messages
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam.exam import ExamGate
+from bot.domain.exam.paper import draw_paper
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre, UnitIs
 from bot.services.exam import answers, finish, manage, paper_view, question_pool
@@ -153,16 +155,23 @@ def test_a_limit_of_uses_says_how_many_papers_it_allows(hall: ExamHarness, perso
     """Every question of the bank once; a paper takes four single choices and two judgements, and what was drawn before counts."""
     exam_id = hall.publish(f"{BLUEPRINT}；每题最多用 1 次")
 
-    def papers() -> int | None:
+    def papers() -> int:
         preview = hall.run(lambda session: manage.preview(session, hall.catalog, hall.exam(exam_id), NOW))
         assert isinstance(preview.papers, int)
         return preview.papers
 
-    kinds = Counter(item.kind for item in hall.run(lambda session: question_pool.list_candidates(session, hall.catalog)))
     before = papers()
-    assert before == min(kinds["single"] // 4, kinds["judge"] // 2)
+    plan = hall.run(lambda session: question_pool.prepared_plan(session, hall.catalog, hall.exam(exam_id), NOW)).plan
+    uses: Counter[str] = Counter()
+    overused = []
+    for n in range(before + 1):
+        drawn = draw_paper(plan, (), uses, random.Random(n))
+        uses.update(item.item.question for item in drawn.items)
+        overused.append(drawn.overused)
+    assert not any(overused[:before])
+    assert overused[before] > 0
     hall.begin(person, exam_id)
-    assert papers() == min((kinds["single"] - 4) // 4, (kinds["judge"] - 2) // 2)
+    assert papers() == before - 1
     line = exam_messages.papers_line(hall.exam(exam_id), manage.ExamPreview(10_000, (), (), before))
     assert line == f"每题最多用 1 次：题库够出 {before} 份；⚠ 不够 10000 份，超出的卷会重复用题"
 
