@@ -90,7 +90,7 @@ def test_an_exam_is_made_from_a_file_published_and_ended(shell: Shell, file: Pat
     assert (again["id"], again["applied"], shell.count("exam")) == (other, False, 2)
     status, _, err = shell.run("exam", "release", n, "--apply")
     assert (status, "按规则交卷后立即出分" in err) == (1, True), "what everybody sees is not released once more"
-    drafted = shell.json("exam", "makeup", n, "--opens", "2026-03-10 09:00", "--closes", "2026-03-10 11:00", "--cap", "7")
+    drafted = shell.json("exam", "makeup", n, "--opens", "3月10日 9:00", "--closes", "2026年3月10日 11点", "--cap", "７分")
     assert (drafted["id"], drafted["makeup_of"], drafted["cap"], drafted["people"]) == (None, int(n), 7.0, 2)
     acts = shell.database.read_now(
         lambda session: session.execute(text("SELECT action FROM audit WHERE actor = 'cli:wang' ORDER BY id")).scalars().all()
@@ -108,7 +108,7 @@ def test_extra_time_at_the_shell_takes_two_people_and_results_are_exported(shell
         return attempt.begin(session, stocked, 1, n, NOW, random.Random(1)).status.sitting_id
 
     sitting_id = shell.database.write_now(begin)
-    asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网")
+    asked = shell.json("exam", "extend", str(n), "1001", "１０分钟", "--reason", "断网")
     assert (asked["id"], asked["applied"], shell.count("extension")) == (None, False, 0)
     asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网", "--apply")
     assert (asked["asked_by"], asked["approved_by"]) == ("cli:wang", None)

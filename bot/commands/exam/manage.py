@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import parse_audience
 from bot.domain.people.person import RoleName
-from bot.domain.text.dates import read_moment, read_span
+from bot.domain.text.dates import read_span
 from bot.domain.text.numbers import find_points, find_whole
 from bot.services.exam import extra_time, manage
 from bot.services.exam.manage import ExamPreview, ExamProgress
@@ -395,8 +396,8 @@ def _read_rule(typed: str) -> str:
 def draft_makeup(
     act: Act,
     exam_id: Id,
-    opens: Annotated[Any, ActValue("时间", "开放时间，如 2026-03-20 09:00", "--opens", read=read_moment, raw=str)],
-    closes: Annotated[Any, ActValue("时间", "截止时间", "--closes", read=read_moment, raw=str)],
+    opens: Annotated[datetime, ActValue("时间", "开放时间，如 2026-03-20 09:00", "--opens")],
+    closes: Annotated[datetime, ActValue("时间", "截止时间", "--closes")],
     rule: Annotated[str, ActValue("谁", "缺考、不及格、缺考和不及格（也可写 absent、failed、both）", "--who", read=_read_rule)] = "both",
     cap: Annotated[float | None, ActValue("分数", "最多计多少分，默认及格线", "--cap", read=_read_cap, raw=str | None)] = None,
 ) -> Outcome:

@@ -12,11 +12,12 @@ from bot.domain.campaign.schedule import LAW_DAYS, Schedule
 from bot.domain.library.library import LawDayPack, PackItem
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All, Audience
+from bot.domain.text.numbers import find_whole
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
 
-YEAR_DIGITS = 4
+YEARS = range(1000, 10_000)
 
 
 def find_pack(catalog: Catalog, name: str) -> LawDayPack:
@@ -44,11 +45,17 @@ def _is_upcoming(schedule: Schedule, now: datetime) -> bool:
     return schedule.on is not None and datetime.fromisoformat(f"{schedule.on}T{schedule.time}").replace(tzinfo=SHANGHAI) > now
 
 
+def split_year(typed: str) -> tuple[str, int | None]:
+    """ "国家宪法日 2026" as a pack's name and a year."""
+    name, _, tail = typed.strip().rpartition(" ")
+    year = find_whole(tail, "年度", "年") if name else None
+    return (name, year) if year is not None and year in YEARS else (typed.strip(), None)
+
+
 def draft_pack(session: Session, catalog: Catalog, author: Author, typed: str, now: datetime, audience: Audience | None = None) -> list[Campaign]:
     """Drafts of a pack, named as "国家宪法日" or "国家宪法日 2026"; nothing is sent before each is started. A second time is refused."""
-    name, _, tail = typed.strip().rpartition(" ")
-    year = int(tail) if name and tail.isascii() and tail.isdigit() and len(tail) == YEAR_DIGITS else None
-    pack = find_pack(catalog, name if year is not None else typed.strip())
+    name, year = split_year(typed)
+    pack = find_pack(catalog, name)
     faults = [fault for item in pack.items if (fault := content_faults(pack_item_content(item), catalog.library))]
     if faults:
         raise Refusal(faults[0])
