@@ -21,7 +21,7 @@ from bot.domain.message import Misuse, Option, Refusal, Reply, plain_text
 from bot.domain.people.audience import describe_audience, parse_audience
 from bot.domain.people.person import CHANNELS, RoleName
 from bot.domain.text.dates import find_day
-from bot.services.campaign import manage, packs, push
+from bot.services.campaign import manage, push
 from bot.services.delivery import nudge, progress
 from bot.storage import campaign
 from bot.storage.delivery import outcomes
@@ -546,10 +546,10 @@ def draft_pack(act: Act, name: Annotated[str, ActValue("名称", "活动包名�
     if not act.applies:
         first, _, tail = name.rpartition(" ")
         year = int(tail) if first and tail.isdigit() else None
-        items = packs.upcoming_items(act.catalog, packs.find_pack(act.catalog, first if year else name), act.now, year)
+        items = manage.upcoming_items(act.catalog, manage.find_pack(act.catalog, first if year else name), act.now, year)
         planned = [(item.name, f"{describe_schedule(schedule)}　{describe_content(pack_item_content(item))}") for item, schedule in items]
         return Outcome([{"name": item_name, "plan": plan} for item_name, plan in planned], [f"{item_name}　{plan}" for item_name, plan in planned])
-    drafts = packs.draft_pack(act.session, act.catalog, act.author, name, act.now, parse_audience(to))
+    drafts = manage.draft_pack(act.session, act.catalog, act.author, name, act.now, parse_audience(to))
     lines = [messages.campaign_line(row) for row in drafts]
     ids = " ".join(str(row.id) for row in drafts)
     reply = Reply(
