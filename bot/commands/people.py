@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from bot.commands.actions import Act, ActValue, Outcome, action
+from bot.commands.actions import Act, ActValue, Outcome, SheetName, action
 from bot.commands.help import START_BUTTONS
 from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
@@ -24,6 +24,7 @@ from bot.services.people.leave import LeaveLine
 from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import Roster
 from bot.services.study import mistakes
+from bot.storage.files.table_reader import BadTableRows, read_table
 from bot.storage.people import accounts, roster
 from bot.storage.people import leave as people_leave
 from bot.storage.people.roster import PersonRecord
@@ -120,7 +121,7 @@ def record_absence(
         raise Refusal(f"没有登记：{reason}。")
     try:
         plan = leave.apply(act.session, [LeaveLine(person.staff_no, kind, since, until)], act.now, actor=act.author.actor, via=act.author.via)
-    except leave.BadLeaveRows as bad:
+    except BadTableRows as bad:
         raise Refusal(f"没有登记：{bad.faults[0].reason}。") from None
     if plan.is_empty:
         return Outcome(reply=Reply(f"早已登记：{plan.steps[0]}。"))
@@ -147,9 +148,10 @@ def import_roster(
     act: Act,
     file: TableFile,
     leavers_ok: Annotated[bool, ActValue("", "允许超过一半的人因不在花名册里而记为离职", "--leavers-ok")] = False,
+    sheet: SheetName = "",
 ) -> Outcome:
     """导入花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
-    return roster_outcome(act, roster_file.read_roster(file), leavers_ok, "花名册导入")
+    return roster_outcome(act, roster_file.read_roster(file, sheet), leavers_ok, "花名册导入")
 
 
 def roster_outcome(act: Act, listed: Roster, leavers_ok: bool, source: str) -> Outcome:
@@ -188,10 +190,12 @@ def issue_codes(act: Act, unit: Annotated[str, ActValue("单位", "只发给这�
 
 
 @action(cli="leave import", effect=True)
-def import_leave(act: Act, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")]) -> Outcome:
+def import_leave(
+    act: Act, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")], sheet: SheetName = ""
+) -> Outcome:
     """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
     act.require_whole_agency()
-    lines, notes = leave.read_leave(file)
+    lines, notes = leave.lines_of(act.session, read_table(file, leave.LAYOUT, sheet), act.now)
     if act.applies:
         plan = leave.apply(act.session, lines, act.now, actor=act.author.actor, via=act.author.via)
     else:
