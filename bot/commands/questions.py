@@ -18,7 +18,7 @@ from bot.services.exam.own_exams import list_own_exams
 from bot.services.hours import forecast
 from bot.services.study import current_task, streak
 from bot.storage.hours import ledger
-from bot.storage.people import admin_scope
+from bot.storage.people import roster
 
 MAX_CONTACTS = 3
 HOURS, WHY, DAILY, LEARN = Option("我的学时", "我的学时"), Option("为什么", "为什么"), Option("每日", "每日一练"), Option("学习", "学习")
@@ -27,7 +27,7 @@ EXAMS, HELP, SETTINGS = Option("考试", "我的考试"), Option("帮助", "帮�
 
 def _contacts(ctx: Context) -> str:
     """Who looks after the sender, the nearest first."""
-    contacts = admin_scope.admins_of(ctx.session, ctx.me.id, ctx.today)
+    contacts = roster.admins_of(ctx.session, ctx.me.id, ctx.today)
     if not contacts:
         return "请联系本单位的学法管理员（花名册里还没有登记是谁）"
     names = "、".join(f"{name}（{unit}）" if unit else name for name, unit in contacts[:MAX_CONTACTS])
