@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from bot.settings import BadSettings
-from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.engine import driver_errors
 from bot.storage.db.writer import Busy
 
 _APPEND_ONLY = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
@@ -46,6 +45,8 @@ def database_fault(wrong: BaseException | None) -> str:
         name = getattr(wrong, "sqlite_errorname", type(wrong).__name__)
         sentence = _APPEND_ONLY if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
     else:
+        import psycopg  # which is here if it has failed
+
         name = code = getattr(wrong, "sqlstate", None) or ""
         sentence = _FAULTS.get(code) or _FAULTS.get(code[:2])
         if not code and isinstance(wrong, psycopg.OperationalError):
@@ -59,7 +60,7 @@ def sentence_and_status(wrong: Exception) -> tuple[str, int] | None:
         return str(wrong), 2
     if isinstance(wrong, Busy):
         return "数据库正忙或写不了，什么都没有改动，请稍后再试。", 1
-    if isinstance(wrong, DRIVER_ERRORS):  # raised by statements that go to the driver directly
+    if isinstance(wrong, driver_errors()):  # raised by statements that go to the driver directly
         return database_fault(wrong), 1
     if isinstance(wrong, DBAPIError):
         return database_fault(wrong.orig), 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.certificate import CertificateFacts
@@ -18,13 +17,14 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.hours.policy import hours_text, shown_hours
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
+from bot.logs import get_logger
 from bot.services.certificate.certificates import SYSTEM, CertificateChange, Source, WantedCertificate, apply_change, build_facts
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage import certificate
 from bot.storage.exam import attempts, exams
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BETTER_REASON = "同一考试取得了更好的成绩"
 CANCELLED_REASON = "考试已取消"

@@ -19,7 +19,7 @@ from zlib import crc32
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 from bot.storage.db.writer import SWEEP_SECONDS, Busy, Gauges, Prelock, T, Together, Work, WriteJob, Writer
 
 
@@ -103,7 +103,7 @@ class Database:
         if connection is not None:
             try:
                 return self._read_over(connection, work)
-            except (DBAPIError, *DRIVER_ERRORS):
+            except (DBAPIError, *driver_errors()):
                 # The connection may be left over from before the database was unreachable: try once more with a fresh one.
                 pass
         fresh = self._thread.connection = _make_read_only(self.engine.connect())
@@ -121,7 +121,7 @@ class Database:
                 # SQLAlchemy does not know of transactions begun by raw statements (bot/storage/db/query.py);
                 # ended here, so that the next read sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
-        except (DBAPIError, *DRIVER_ERRORS):
+        except (DBAPIError, *driver_errors()):
             self._thread.connection = None
             self._reader_connections.remove(connection)
             connection.close()
