@@ -88,7 +88,7 @@ def _wechat(app: App, context: ChannelContext) -> Channel:
     async def window_open(user: str, count: int) -> bool:
         try:
             return await app.database.read(lambda session: wechat_window.is_wechat_open(session, user, app.clock()))
-        except (Busy, DBAPIError, *driver_errors()):
+        except driver_errors(Busy, DBAPIError):
             # The platform keeps the window itself and refuses a message outside it.
             return True
 
@@ -129,7 +129,7 @@ def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: Chann
             return await app.database.write(
                 lambda session: quota.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="delivery"
             )
-        except (Busy, DBAPIError, *driver_errors()):
+        except driver_errors(Busy, DBAPIError):
             # Without the row nobody knows how much of the month's quota is left; plain text costs less of it.
             return 0
 

@@ -194,7 +194,7 @@ async def _log_backup_age(app: App) -> None:
     """Log how old the last backup is: a warning when it is older than `BACKUP_OVERDUE`, or when there is none."""
     try:
         latest = await app.database.read(backups.latest)
-    except (Busy, *driver_errors(), DBAPIError) as wrong:
+    except driver_errors(Busy, DBAPIError) as wrong:
         log.warning("backups not looked at", reason=type(wrong).__name__)
         return
     if latest is None:
@@ -208,7 +208,7 @@ async def _measure_outbox(app: App) -> None:
     """Measure the deliveries that wait and that are being sent, for /metrics."""
     try:
         queued, oldest, sending = await app.database.read(queue.queue_depth)
-    except (Busy, *driver_errors(), DBAPIError) as wrong:
+    except driver_errors(Busy, DBAPIError) as wrong:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return
     overdue = 0.0 if oldest is None else max(0.0, (app.clock() - oldest).total_seconds())

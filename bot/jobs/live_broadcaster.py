@@ -73,7 +73,7 @@ class LiveBroadcaster:
             wait = IDLE_INTERVAL
             try:
                 wait = ACTIVE_INTERVAL if await self.look() else IDLE_INTERVAL
-            except (Busy, *driver_errors()) as error:
+            except driver_errors(Busy) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("live broadcaster failed")

@@ -103,7 +103,7 @@ class Database:
         if connection is not None:
             try:
                 return self._read_over(connection, work)
-            except (DBAPIError, *driver_errors()):
+            except driver_errors(DBAPIError):
                 # The connection may be left over from before the database was unreachable: try once more with a fresh one.
                 pass
         fresh = self._thread.connection = _make_read_only(self.engine.connect())
@@ -121,7 +121,7 @@ class Database:
                 # SQLAlchemy does not know of transactions begun by raw statements (bot/storage/db/query.py);
                 # ended here, so that the next read sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
-        except (DBAPIError, *driver_errors()):
+        except driver_errors(DBAPIError):
             self._thread.connection = None
             self._reader_connections.remove(connection)
             connection.close()

@@ -13,10 +13,10 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 
-def driver_errors() -> tuple[type[Exception], ...]:
-    """What the drivers raise. psycopg (9 MiB) comes with the first engine for PostgreSQL, and raises nothing before."""
+def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the drivers raise, and the others. psycopg (9 MiB) comes with the first engine for PostgreSQL, and raises nothing before."""
     psycopg = sys.modules.get("psycopg")
-    return (sqlite3.Error,) if psycopg is None else (sqlite3.Error, psycopg.Error)
+    return (sqlite3.Error, *others) if psycopg is None else (sqlite3.Error, psycopg.Error, *others)
 
 
 def is_sqlite(engine: Engine) -> bool:

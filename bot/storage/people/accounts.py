@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import cast
 
 from sqlmodel import Session
 
@@ -86,6 +87,22 @@ def save_preference(session: Session, person_id: int, chosen: Preference) -> Non
 def bound_channels(session: Session, person_id: int) -> list[str]:
     """Where a person can be reached."""
     return [row[0] for row in _CHANNELS.all(session, person_id=person_id)]
+
+
+_USER = Statement('SELECT "user" FROM account WHERE channel = :channel AND person_id = :person_id')
+_ANYBODY = Statement("SELECT id, name FROM person WHERE staff_no = :staff_no")
+
+
+def account_of(session: Session, channel: str, person_id: int) -> str | None:
+    """A person's account on a channel; None where none is bound."""
+    row = _USER.one(session, channel=channel, person_id=person_id)
+    return None if row is None else cast(str, row[0])
+
+
+def person_by_staff_no(session: Session, staff_no: str) -> tuple[int, str] | None:
+    """The id and name of whoever has or had a staff number, in office or not."""
+    row = _ANYBODY.one(session, staff_no=staff_no)
+    return None if row is None else (row[0], row[1])
 
 
 _BY_STAFF_NO = Statement(

@@ -106,7 +106,7 @@ class LiveFeed:
             self._poke.clear()
             try:
                 await self._look()
-            except (Busy, *driver_errors()) as error:
+            except driver_errors(Busy) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("live feed failed")
