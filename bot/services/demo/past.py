@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import insert, select
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
 from bot.domain.library.library import Lesson, expected_reading_seconds
@@ -27,6 +27,7 @@ from bot.services.study.quiz import DAILY_SIZE
 from bot.storage.db.query import table
 from bot.storage.library import StoredRule, add_rule
 from bot.storage.study import mistakes
+from bot.storage.tables.columns import Row
 from bot.storage.tables.hours import DayTotalRow, EntryRow, YearTotalRow
 from bot.storage.tables.study import AnswerRow, PageViewRow, ReadingRow, SittingItemRow, SittingRow
 
@@ -281,7 +282,7 @@ def write_rows(session: Session, rows: DemoRows) -> None:
     _write_totals(session, rows)
 
 
-def _insert(session: Session, kind: type[SQLModel], rows: list[dict[str, Any]]) -> None:
+def _insert(session: Session, kind: type[Row], rows: list[dict[str, Any]]) -> None:
     if rows:
         session.execute(insert(table(kind)), rows)
 

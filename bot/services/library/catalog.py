@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlmodel import Session
 
@@ -20,8 +20,10 @@ from bot.domain.library.library import Library
 from bot.domain.library.question import Question, canonical_question, question_body, question_digest, question_from_body
 from bot.domain.times import day_of
 from bot.storage import library as rows
-from bot.storage.files.policies import PolicyFile
 from bot.storage.library import QuestionState, QuestionVersion, StoredRule
+
+if TYPE_CHECKING:
+    from bot.storage.files.policies import PolicyFile
 
 REMOVED_FROM_BANK = "题库中已无此题"
 
