@@ -9,7 +9,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import cache
 from hashlib import sha256
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from bot.domain.message import Address, Incoming
@@ -40,16 +42,28 @@ _ROW = re.compile(r"(?m)^(.*\bDETAIL:).*$")
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
+@cache
+def _structlog() -> ModuleType:
+    """structlog, loaded when something is logged or configured, and without rich, with which it would draw on a terminal what we write as JSON."""
+    had_rich = sys.modules.get("rich")
+    sys.modules["rich"] = None  # type: ignore[assignment] - the import system's way to say that there is none
+    try:
+        import structlog
+    finally:
+        del sys.modules["rich"]
+        if had_rich is not None:
+            sys.modules["rich"] = had_rich
+    return structlog
+
+
 class _Logger:
-    """structlog's logger of a module. structlog comes with the first line: it brings rich where that is installed, and few commands log anything."""
+    """structlog's logger of a module."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, method: str) -> Any:
-        import structlog
-
-        return getattr(structlog.get_logger(self._name), method)
+        return getattr(_structlog().get_logger(self._name), method)
 
 
 def get_logger(name: str) -> Any:
@@ -118,8 +132,7 @@ def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
 
 def configure(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Write what structlog and the libraries' loggers report to one stream (stderr by default), in one format."""
-    import structlog
-
+    structlog = _structlog()
     output = stream or sys.stderr
     shared: list[Processor] = [
         _add_context,
