@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-import structlog
 from sqlmodel import Session
 
 from bot.commands import registry, router, tasks
@@ -20,13 +19,14 @@ from bot.commands.router import Command, Context
 from bot.commands.study import quiz
 from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
+from bot.logs import get_logger
 from bot.services.library.catalog import Catalog
 from bot.storage.db.commits import Busy, InDoubt
 from bot.storage.db.database import Database
 from bot.storage.people import accounts
 from bot.storage.system import audit, inbox
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
 IN_DOUBT_REPLY = Reply("系统繁忙，这条消息是否已记录暂时确认不了。请过几分钟发送「继续」，看看停在哪一题，再决定要不要重发。")

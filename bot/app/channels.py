@@ -20,7 +20,7 @@ from bot.domain.message import Refusal
 from bot.services.delivery import quota
 from bot.settings import CHANNELS, Settings
 from bot.storage.db.commits import Busy
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite
+from bot.storage.db.engine import driver_errors, is_sqlite
 from bot.storage.delivery import wechat_window
 from bot.storage.system.tokens import SealedTokens
 
@@ -32,7 +32,6 @@ LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信
 QUICK_COMMANDS = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
 JOB_LIFE = timedelta(days=2)
-DATABASE_ERRORS = (Busy, DBAPIError, *DRIVER_ERRORS)
 
 
 def secret_of(settings: Settings, key: str) -> str:
@@ -89,7 +88,7 @@ def _wechat(app: App, context: ChannelContext) -> Channel:
     async def window_open(user: str, count: int) -> bool:
         try:
             return await app.database.read(lambda session: wechat_window.is_wechat_open(session, user, app.clock()))
-        except DATABASE_ERRORS:
+        except driver_errors(Busy, DBAPIError):
             # The platform keeps the window itself and refuses a message outside it.
             return True
 
@@ -130,7 +129,7 @@ def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: Chann
             return await app.database.write(
                 lambda session: quota.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="delivery"
             )
-        except DATABASE_ERRORS:
+        except driver_errors(Busy, DBAPIError):
             # Without the row nobody knows how much of the month's quota is left; plain text costs less of it.
             return 0
 

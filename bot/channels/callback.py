@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import aiohttp
-import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -23,8 +22,9 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope, EnvelopeStamp
 from bot.domain.message import Incoming, IncomingHandler, Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BODY_SECONDS = 5.0
 DRAIN_SECONDS = 8.0

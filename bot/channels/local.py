@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from bot.channels.base import Clock, Note
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, reply_json
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATH = "/chat"
 APP = "page"

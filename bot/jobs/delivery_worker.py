@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_sizes
+from bot.logs import get_logger
 from bot.services.campaign import notifications
 from bot.services.delivery import plan, progress, send
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels
@@ -28,7 +28,7 @@ from bot.storage.db.database import Database
 from bot.storage.delivery import outcomes, queue
 from bot.storage.delivery.queue import SendResult
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 Note = Callable[[str, str, float], None]

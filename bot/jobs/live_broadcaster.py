@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_sizes
 from bot.domain.message import Refusal
 from bot.jobs.delivery_worker import PushChannel
+from bot.logs import get_logger
 from bot.services.contest import live_broadcast, live_clock
 from bot.services.contest.live_broadcast import LiveCall
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels
@@ -27,9 +27,9 @@ from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.engine import driver_errors
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 Note = Callable[[str, str, float], None]
@@ -73,7 +73,7 @@ class LiveBroadcaster:
             wait = IDLE_INTERVAL
             try:
                 wait = ACTIVE_INTERVAL if await self.look() else IDLE_INTERVAL
-            except (Busy, *DRIVER_ERRORS) as error:
+            except driver_errors(Busy) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("live broadcaster failed")

@@ -12,15 +12,14 @@ from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow, limits_of_channel
+from bot.logs import get_logger
 from bot.services.delivery import quota
 from bot.services.delivery.quota import MessageUsage, UsedQuota
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FLUSH_EVERY = timedelta(seconds=1)
 MAX_SPACED_SECONDS = 60.0

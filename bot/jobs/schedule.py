@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -19,6 +18,7 @@ from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.campaign import FiredCampaign
 from bot.domain.reports import ReportQuery
 from bot.domain.times import day_of
+from bot.logs import get_logger
 from bot.services.campaign import fire
 from bot.services.contest import closing, duel, duel_notifications
 from bot.services.delivery import reminders
@@ -32,7 +32,7 @@ from bot.storage.delivery import quota
 from bot.storage.reports import forecast
 from bot.storage.system import inbox, links
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SWEEP_EVERY = timedelta(hours=6)
 MEASURE_EVERY = timedelta(seconds=15)

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
 from aiohttp import web
 
 from bot.domain.certificate import CertificateQuery, full_number, page_path, parse_number
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date, clock_of, day_of
+from bot.logs import get_logger
 from bot.services.certificate import certificates
 from bot.services.certificate.certificates import PublicCertificate
 from bot.services.certificate.pdf import FORMS, CertificatePrinter
@@ -24,7 +24,7 @@ from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_TYPED_LENGTH = 100
 BURST = 20

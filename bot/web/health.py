@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from aiohttp import web
 
-log = structlog.get_logger(__name__)
+from bot.logs import get_logger
+
+log = get_logger(__name__)
 
 CHECK_SECONDS = 3.0
 """Seconds the readiness check may take."""

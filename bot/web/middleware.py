@@ -7,13 +7,13 @@ import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from bot import logs
+from bot.logs import get_logger
 from bot.storage.db.commits import Busy
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 WHOLE_REQUEST_SECONDS = 12.0
 """For the head and, from there, for the body. A reverse proxy must close idle connections sooner than this."""

@@ -24,17 +24,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from aiohttp import web
 from yarl import URL
 
 from bot.domain.links import PURPOSES, LinkPurpose, PageVisitor
+from bot.logs import get_logger
 from bot.services import links
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LARGEST_BODY_BYTES = 32_768
 LONGEST_TOKEN = 100

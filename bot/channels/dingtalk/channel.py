@@ -10,7 +10,6 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, add_route, json_response
@@ -38,8 +37,9 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import BadEnvelope
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, IncomingHandler, Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATH = "/channels/dingtalk"
 CARD_PATH = "/channels/dingtalk/card"

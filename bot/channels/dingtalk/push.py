@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import structlog
 from yarl import URL
 
 from bot.channels.base import Clock
@@ -29,8 +28,9 @@ from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import NOTIFICATION_QUERIES
 from bot.domain.message import Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 NOTIFY = "/topapi/message/corpconversation/asyncsend_v2"

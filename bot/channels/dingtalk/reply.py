@@ -12,7 +12,6 @@ from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
-import structlog
 from yarl import URL
 
 from bot.channels.config import ChannelContext
@@ -23,6 +22,7 @@ from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import truncate_bytes
 from bot.domain.message import Address, Option, Reply, plain_text
+from bot.logs import get_logger
 
 TEXT_BYTES = 12_000
 """The limit of one text message; the robot's parameters may have 15,000 bytes in all."""
@@ -105,7 +105,7 @@ def _json(**param: str) -> str:
     return json.dumps(param, ensure_ascii=False)
 
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SEND = "/v1.0/robot/oToMessages/batchSend"
 CARD = "/v1.0/card/instances/createAndDeliver"

@@ -12,7 +12,6 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import aiohttp
-import structlog
 from yarl import URL
 
 from bot.channels.base import Clock, Note, Token, TokenStore
@@ -21,8 +20,9 @@ from bot.channels.outbound.apis import Api, Judge, Params
 from bot.channels.outbound.errors import UNREADABLE, Kind, PlatformError
 from bot.channels.outbound.http import Answer, allowed_url, exchange, redact
 from bot.channels.outbound.tokens import HeldToken, Tokens
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 USER_AGENT = "xuefa-bot"
 CONNECTIONS = 50

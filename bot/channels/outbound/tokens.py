@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from bot.channels.base import Clock, Token, TokenStore
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RENEW_BEFORE = timedelta(minutes=5)
 """How long before its expiry a token is renewed."""

@@ -11,7 +11,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from bot.channels import callback
@@ -26,8 +25,9 @@ from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComPush, WeComSpeech
 from bot.channels.xml_messages import COMMON, Pushed, check_echo, children, event_id, kind_of, load_wechatpy, read_message, require_text, text_reply
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, plain_text
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATH = "/channels/wecom"
 FIELDS = COMMON | {"AgentID", "TaskId", "ResponseCode"}

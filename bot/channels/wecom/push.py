@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-import structlog
-
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each, sent_receipt
 from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.apis import wecom_api
@@ -22,8 +20,9 @@ from bot.channels.wecom.cards import BUTTON_TEXT, ShownQuestions, TemplateCard, 
 from bot.channels.wecom.config import WeComConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import QuestionCard, Reply, plain_text
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SEND = "/cgi-bin/message/send"
 RECALL = "/cgi-bin/message/recall"

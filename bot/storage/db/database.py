@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from bot.storage.db.commits import Busy, transaction
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 from bot.storage.db.writer import SWEEP_SECONDS, Gauges, OnError, Prelock, T, Together, Work, WriteJob, Writer
 
 
@@ -109,7 +109,7 @@ class Database:
         if connection is not None:
             try:
                 return self._read_over(connection, work)
-            except (DBAPIError, *DRIVER_ERRORS):
+            except driver_errors(DBAPIError):
                 # The connection may be left over from before the database was unreachable: try once more with a fresh one.
                 pass
         fresh = self._thread.connection = _make_read_only(self.engine.connect())
@@ -127,7 +127,7 @@ class Database:
                 # SQLAlchemy does not know of transactions begun by raw statements (bot/storage/db/query.py);
                 # ended here, so that the next read sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
-        except (DBAPIError, *DRIVER_ERRORS):
+        except driver_errors(DBAPIError):
             self._thread.connection = None
             self._reader_connections.remove(connection)
             connection.close()

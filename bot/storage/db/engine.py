@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psycopg
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 T = TypeVar("T")
-DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+
+
+def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the drivers raise, and the others. psycopg (9 MiB) comes with the first engine for PostgreSQL, and raises nothing before."""
+    psycopg = sys.modules.get("psycopg")
+    return (sqlite3.Error, *others) if psycopg is None else (sqlite3.Error, psycopg.Error, *others)
 
 
 def is_sqlite(engine: Engine) -> bool:

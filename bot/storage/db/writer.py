@@ -12,16 +12,15 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psycopg
-import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from bot.logs import get_logger
 from bot.storage.db.commits import Busy, InDoubt, transaction
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
@@ -252,7 +251,7 @@ class Writer(threading.Thread):
                     raw.execute("RELEASE SAVEPOINT job")
             except DBAPIError:
                 raise
-            except DRIVER_ERRORS as wrong:
+            except driver_errors() as wrong:
                 raise DBAPIError(None, None, wrong) from wrong
             except Exception as wrong:
                 job.result, job.error = None, wrong
@@ -301,7 +300,7 @@ def _work_on_group(session: Session, together: Together, jobs: list[WriteJob], *
         results = together(session, [job.item for job in jobs])
     except DBAPIError:
         raise
-    except DRIVER_ERRORS as wrong:
+    except driver_errors() as wrong:
         raise DBAPIError(None, None, wrong) from wrong
     except Exception as wrong:
         log.exception("work on a batch failed", size=len(jobs))
@@ -324,6 +323,8 @@ def _is_job_fault(wrong: DBAPIError) -> bool:
     """True for a fault of one job; false for one of the database itself: locked, full, read-only, disconnected."""
     if isinstance(wrong.orig, sqlite3.Error):
         return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_DATABASE_FAULTS
+    import psycopg  # which is here if it has failed
+
     state = getattr(wrong.orig, "sqlstate", None)
     if state is None and isinstance(wrong.orig, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError):
         # The driver refused to send it (a NUL in a text); the database is fine.

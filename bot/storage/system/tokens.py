@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -17,11 +16,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Text, select, update
 from sqlmodel import Session
 
+from bot.logs import get_logger
 from bot.storage.db.database import Database
 from bot.storage.db.query import Query, bind, binds, insert, table
 from bot.storage.tables.system import PlatformTokenRow
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NONCE_BYTES = 12
 _INFO = b"xuefa-bot platform token v1"

@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-import structlog
 from aiohttp import web
 from sqlmodel import Session
 
+from bot.logs import get_logger
 from bot.services.contest import live_results, live_views
 from bot.services.contest.live_results import LiveStanding
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.engine import driver_errors
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LOOK_INTERVAL = 0.2
 """Seconds between two looks at the versions while somebody watches."""
@@ -106,7 +106,7 @@ class LiveFeed:
             self._poke.clear()
             try:
                 await self._look()
-            except (Busy, *DRIVER_ERRORS) as error:
+            except driver_errors(Busy) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("live feed failed")
