@@ -103,7 +103,7 @@ def _read_one(kinds: tuple[Any, ...], value: ActValue, given: Any) -> Any:
 
 def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
     """Do it, rehearse it or look, print what follows, and end with its status."""
-    from bot.storage.db.rehearsal import rehearse
+    from bot.storage.db.engine import rehearse
 
     if not action.effect:
         run = context.writing if action.audit else context.reading

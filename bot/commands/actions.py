@@ -20,7 +20,7 @@ from bot.domain.text.numbers import find_row_number
 from bot.domain.times import day_of
 from bot.services.campaign.manage import author_of
 from bot.services.library.catalog import Catalog
-from bot.storage.db.rehearsal import rehearse
+from bot.storage.db.engine import rehearse
 from bot.storage.system import audit
 
 T = TypeVar("T")

@@ -25,7 +25,7 @@ from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import Roster
 from bot.services.study import mistakes
 from bot.storage.files.table_reader import BadTableRows, read_table
-from bot.storage.people import accounts, admin_scope, roster
+from bot.storage.people import accounts, roster
 from bot.storage.people import leave as people_leave
 from bot.storage.people.roster import PersonRecord
 from bot.storage.tables.columns import stamp
@@ -215,11 +215,7 @@ def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
     """Somebody in office within the administrator's reach; anybody else is answered as unknown."""
     person = next((candidate for candidate in roster.list_people(ctx.session) if candidate.staff_no.casefold() == staff_no.casefold()), None)
     has_left = person is None or (person.left_on is not None and person.left_on < ctx.today)
-    if (
-        person is None
-        or has_left
-        or not admin_scope.covers_person(ctx.session, admin_scope.admin_roots(ctx.session, ctx.me.id), person.id, ctx.today)
-    ):
+    if person is None or has_left or not roster.covers_person(ctx.session, roster.admin_roots(ctx.session, ctx.me.id), person.id, ctx.today):
         raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{LEAVE_USAGE}。")
     return person
 
@@ -231,7 +227,7 @@ def _leave_reply(ctx: Context, person: PersonRecord) -> Reply:
 
 
 def _absent_today(ctx: Context) -> Reply:
-    roots = admin_scope.admin_roots(ctx.session, ctx.me.id)
+    roots = roster.admin_roots(ctx.session, ctx.me.id)
     people = {person.id: person for person in roster.list_people(ctx.session)}
     away = [
         absence
@@ -239,7 +235,7 @@ def _absent_today(ctx: Context) -> Reply:
         for absence in absences
         if absence.until is None or absence.until >= ctx.today
     ]
-    away = [absence for absence in away if admin_scope.covers_person(ctx.session, roots, absence.person_id, ctx.today)]
+    away = [absence for absence in away if roster.covers_person(ctx.session, roots, absence.person_id, ctx.today)]
     away_today = sorted((absence for absence in away if absence.since <= ctx.today), key=lambda absence: people[absence.person_id].staff_no)
     lines = [f"今天不在岗 {len(away_today)} 人，以后 {len(away) - len(away_today)} 条。"]
     for absence in away_today[:MAX_SHOWN]:

@@ -32,6 +32,7 @@ from bot.storage.files import cells
 from bot.storage.files.table import Cell, TableSheet
 from bot.storage.files.table_reader import BadTableRows, RowFault, TableColumn, TableLayout, read_rows, unit_column
 from bot.storage.people import audience as people_audience
+from bot.storage.people import roster
 from bot.storage.system import audit
 
 NOTICE_WORKDAYS = 5
@@ -135,7 +136,7 @@ def import_list(session: Session, catalog: Catalog, author: Author, lines: Seque
             continue
         line = change.line
         if change.previous is None:
-            unit_id = activity.unit_id_of(session, change.unit)
+            unit_id = roster.unit_id_of(session, change.unit)
             duty_id = activity.add_duty(session, year, line.law, unit_id, line.form, line.count, line.deadline, change.liaison_id, line.clause, now)
         else:
             duty_id = change.previous.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 from sqlalchemy import text
 
 from bot.cli.context import context
+from bot.dispatch import Dispatcher
 from bot.domain.message import Refusal
 from bot.services.exam import attempt
 from bot.services.library import catalog
 from bot.storage.files.exam_files import read_exam
 from bot.storage.files.loader import load_library
 from tests.conftest import NOW, ROOT, enroll
+from tests.support.exams import ExamHarness
 from tests.support.shell import Shell
 
 FILE = """
@@ -177,3 +180,11 @@ def test_a_file_that_cannot_be_read_is_refused_in_chinese(shell: Shell, tmp_path
     for path, why in ((tmp_path / "none.yaml", "没有这个文件或目录"), (tmp_path, "这是目录，不是文件")):
         status, _, err = shell.run("exam", "new", str(path))
         assert (status, f"读不了这个文件：{why}" in err) == (1, True)
+
+
+def test_the_sample_of_the_readme_is_an_exam_that_can_be_sat(dispatcher: Dispatcher, tmp_path: Path) -> None:
+    samples = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "年度考试.yaml"
+    file.write_text(next(sample for sample in samples if "blueprint:" in sample), "utf-8")
+    exam = ExamHarness(dispatcher).exam(ExamHarness(dispatcher).draft_wanted(read_exam(file)))
+    assert exam.last_entry == exam.closes_at > exam.opens_at + timedelta(minutes=exam.minutes)

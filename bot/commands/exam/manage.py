@@ -66,6 +66,8 @@ def exam_json(exam: Exam) -> dict[str, Any]:
         "closes_at": stamp(exam.closes_at),
         "minutes": exam.minutes,
         "late_minutes": exam.late_minutes,
+        "last_entry_at": stamp(exam.last_entry),
+        "last_hand_in_at": stamp(exam.deadline(exam.last_entry)),
         "attempts": exam.attempts,
         "items": exam.blueprint.size,
         "total": exam.total / 1000,
@@ -154,15 +156,16 @@ def show_exam(act: Act, exam_id: Id) -> Outcome:
     exam = _require(act, exam_id)
     preview = _preview(act, exam)
     invited = messages.invited_line(preview.count, preview.names)
+    papers = messages.papers_line(exam, preview)
     lacking = f"现在出不了卷：{'；'.join(preview.lacking)}。" if preview.lacking else ""
     told = messages.exam_lines(exam)
     if exam.state == "draft":
-        told += [invited, *([f"⚠ {lacking}"] if lacking else [])]
+        told += [invited, *([papers] if papers else []), *([f"⚠ {lacking}"] if lacking else [])]
     else:
         told += messages.progress_lines(exam, manage.progress(act.session, act.author, exam.id, act.now))
     return Outcome(
-        {**exam_json(exam), "people": preview.count, "lacking": list(preview.lacking)},
-        [*messages.exam_lines(exam), invited, lacking],
+        {**exam_json(exam), "people": preview.count, "lacking": list(preview.lacking), "papers": preview.papers},
+        [*messages.exam_lines(exam), invited, papers, lacking],
         reply=Reply("\n".join(told), buttons=_next_steps(exam)),
     )
 
@@ -213,7 +216,7 @@ def _drafted(act: Act, create: Callable[[], int], before: str) -> Outcome:
     end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply"
     return Outcome(
         {**exam_json(exam), "id": exam.id if act.applies or not is_new else None, "people": preview.count},
-        [*messages.exam_lines(exam), messages.invited_line(preview.count, preview.names)],
+        [*messages.exam_lines(exam), messages.invited_line(preview.count, preview.names), messages.papers_line(exam, preview)],
         end if is_new else f"一样的草稿早已有了，编号 {exam.id}，没有另起草。",
         reply=replace(shown, text=f"{before}\n{shown.text}\n确认无误请发「考试 发布 {exam.id}」。"),
         unchanged=not is_new,
@@ -233,11 +236,12 @@ def publish_exam(act: Act, exam_id: Id) -> Outcome:
     exam = _require(act, exam_id)
     shown = exam if act.applies else before
     told = f"✅ 考试 {exam_id}《{exam.name}》已发布，应考 {preview.count} 人，邀请和到期提醒会自动发出。进度发「考试 进度 {exam_id}」。"
+    follows = [messages.moments_line(exam), messages.papers_line(exam, preview)]
     return Outcome(
         {**exam_json(exam), "people": preview.count},
-        [*messages.exam_lines(shown), messages.invited_line(preview.count, preview.names)],
+        [*messages.exam_lines(shown), messages.invited_line(preview.count, preview.names), messages.papers_line(exam, preview)],
         "已发布。",
-        Reply(told, buttons=(Option(f"考试 进度 {exam_id}", "看进度"),)),
+        Reply("\n".join(line for line in (told, *follows) if line), buttons=(Option(f"考试 进度 {exam_id}", "看进度"),)),
     )
 
 

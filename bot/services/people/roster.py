@@ -18,6 +18,7 @@ from bot.domain.people.person import RoleName
 from bot.domain.times import day_of
 from bot.services.people.roster_file import CHANNELS, Roster, RosterLine
 from bot.storage.files.table_reader import RowFault
+from bot.storage.people import accounts
 from bot.storage.people import roster as people_roster
 from bot.storage.people.roster import PersonRecord, PostRecord
 from bot.storage.system import audit
@@ -414,7 +415,7 @@ def apply(
     units = people_roster.unit_ids(session)
     for step in plan.steps:
         for channel, user in step.unbind:
-            people_roster.unbind_account(session, channel, user)
+            accounts.unbind_account(session, channel, user)
     for step in plan.steps:
         _apply_step(session, step, units, now)
         label = STEP_LABELS[step.kind]
@@ -447,9 +448,9 @@ def _apply_step(session: Session, step: RosterStep, units: dict[str, int], now: 
         people_roster.add_post(session, person_id, _unit_id(session, units, path), since, until)
     people_roster.change_roles(session, person_id, step.add_roles, step.drop_roles)
     if step.kind == "leaver":
-        people_roster.delete_code(session, person_id)
+        accounts.delete_code(session, person_id)
     for channel, user in step.bind:
-        people_roster.bind_account(session, channel, user, person_id, now, BY_ROSTER)
+        accounts.bind_account(session, channel, user, person_id, now, BY_ROSTER)
 
 
 def _unit_id(session: Session, units: dict[str, int], path: str) -> int:
