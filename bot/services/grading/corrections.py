@@ -18,7 +18,7 @@ from bot.services.campaign.notifications import notify, notify_named, send_notic
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
 from bot.services.library.catalog import Catalog
-from bot.storage.db.rehearsal import rehearse as run_and_roll_back
+from bot.storage.db.engine import rehearse as run_and_roll_back
 from bot.storage.grading import corrections
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 from bot.storage.study import sittings

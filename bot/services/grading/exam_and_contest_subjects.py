@@ -17,7 +17,7 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.grading.correction import rank_by_score
 from bot.domain.message import Refusal
 from bot.services.certificate import certificates as certificate_certificates
-from bot.services.certificate.exam_certificates import earned_facts, source_of, update_certificate
+from bot.services.certificate.certificates import earned_facts, source_of, update_certificate
 from bot.services.contest import closing, live_results
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
