@@ -29,7 +29,7 @@ def is_newest_regrade_of(place: FromClause) -> ColumnElement[bool]:
     return and_(REGRADE.c.sitting_id == place.c.sitting_id, REGRADE.c.n == place.c.n, ~exists(select(_LATER.c.n).where(is_later)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CountingGrade:
     """One place of a paper. `earned` is in thousandths of the item, `points` what the item is worth (thousandths of a point); an answer that is
     not there is None; `waits` is true while a short answer waits for a person; `correction` is the one whose mark this is."""
