@@ -22,7 +22,7 @@ from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.people import roster_outcome
 from bot.domain.message import Misuse, Refusal
 from bot.domain.people.person import Directory
-from bot.services.people import directory
+from bot.services.people import roster_file
 from bot.settings import Settings
 from bot.storage.people import roster as people_roster
 
@@ -66,7 +66,7 @@ def take_over(
     platform: Annotated[str, ActValue("平台")],
 ) -> Outcome:
     """把读到的通讯录作为花名册。"""
-    listed = directory.roster_of_directory(contacts, people_roster.list_people(act.session), under=under)
+    listed = roster_file.roster_of_directory(contacts, people_roster.list_people(act.session), under=under)
     return roster_outcome(act, listed, leavers_ok, f"通讯录同步（{PLATFORM_LABELS[platform]}）")
 
 
