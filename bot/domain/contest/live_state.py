@@ -9,6 +9,8 @@ from typing import Literal
 
 from bot.domain.message import Refusal
 
+Pauses = tuple[tuple[datetime, datetime | None], ...]
+"""When a clock stood: (from, to) in order, the last one without an end while it stands."""
 Phase = Literal["lobby", "reading", "open", "closed", "board", "finished"]
 Act = Literal["next", "buzz", "close", "board", "pause", "resume", "finish", "void", "adjust", "judge", "stake"]
 
@@ -109,7 +111,7 @@ class AnswerWindow:
     opened_at: datetime
     ends_at: datetime | None
     closed_at: datetime | None = None
-    pauses: tuple[tuple[datetime, datetime | None], ...] = ()
+    pauses: Pauses = ()
 
     @property
     def paused(self) -> bool:

@@ -20,10 +20,8 @@ from bot.services.contest.play import settle_set
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state, players
-from bot.storage.contest import teams as contest_teams
 from bot.storage.system import audit
 
-MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
 """How long after its end a contest is closed: longer than an answer that arrived in time may wait for the database (`patience` of `Database`)."""
 
@@ -45,7 +43,7 @@ class Board:
 def board_of(session: Session, contest: Contest) -> Board:
     """The board as the rows stand; of a closed contest these do not change any more."""
     participants = players.list_ranked(session, contest.id)
-    ranked_teams = leaderboard.rank_teams(contest.rules, contest_teams.names(session, contest.id), participants)
+    ranked_teams = leaderboard.rank_teams(contest.rules, players.team_names(session, contest.id), participants)
     live = live_state.get(session, contest.id)
     decided_teams = ranked_teams if live is None else live_results.rank_teams(session, live, ranked_teams)
     return Board(contest, tuple(leaderboard.rank_players(participants)), tuple(decided_teams), players.count_joined(session, contest.id))
@@ -87,9 +85,9 @@ def end_early(session: Session, author: Author, contest_id: int, now: datetime) 
     if contest.state != "open":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
     opens = contest.plan.opens_at
-    if opens is not None and now < opens:
+    if opens is not None and now <= opens:
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」还没有开始；不办了请取消：contest cancel {contest_id}。")
-    if opens is not None and contests.end_early(session, contest_id, max(now, opens + MOMENT), now):
+    if opens is not None and contests.end_early(session, contest_id, now):
         audit.record(session, now, author.actor, author.via, "提前截止竞赛", f"contest:{contest_id}")
     return contest
 
@@ -141,7 +139,7 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
     if contest is None:
         raise Refusal(f"没有编号为 {contest_id} 的竞赛。")
     before = board_of(session, contest)
-    for person_id, sitting_id in players.ended_sets(session, contest_id):
+    for sitting_id, person_id in players.ended_sets(session, contest_id):
         settle_set(session, contest, sitting_id, person_id, now)
     if (live := live_state.get(session, contest_id)) is not None:
         live_results.save_results(session, live)

@@ -159,6 +159,6 @@ def monthly_record(session: Session, person_id: int, now: datetime) -> DuelRecor
     played = duels.played_duels(session, person_id, month_start)
     return DuelRecord(
         len(played),
-        sum(place == 1 for _, place, _ in played),
-        contest_duel.scored_points([(day_of(ended_at), points) for ended_at, _, points in played]),
+        sum(match.place == 1 for match in played),
+        contest_duel.scored_points([(day_of(match.ended_at), match.points) for match in played]),
     )

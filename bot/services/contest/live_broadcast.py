@@ -179,7 +179,7 @@ def standing_text(session: Session, live: LiveState, person_id: int) -> str:
 
 def _place_text(session: Session, live: LiveState, place: int) -> str:
     """第 3 名, a band, or nothing below the middle, by the rule of the board."""
-    rule, size = live_results.rules_of(live).board, len(players.took_part(session, live.id))
+    rule, size = live.rules.board, len(players.took_part(session, live.id))
     if rule == "all" or (rule == "upper" and place <= (size + 1) // 2):
         return f"第 {place} 名"
     return band_label(place, size) if rule == "bands" else ""

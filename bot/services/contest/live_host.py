@@ -8,14 +8,16 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from bot.domain.contest.contest import Contest
 from bot.domain.contest.live_state import AnswerWindow
 from bot.domain.contest.stage_rounds import ROUND_LABELS, SCHEMES, Round, StageScheme, judged_points, round_of_part
 from bot.domain.message import Refusal
 from bot.services.contest import closing, live_results, manage, stage_scoring
 from bot.services.contest.host_lock import LiveHost, lock_live, record_act, require_live, take_over
 from bot.services.library.catalog import Catalog
-from bot.storage.contest import live_answers, live_state, players, teams
-from bot.storage.contest.live_state import LiveItem, LiveState, PlannedItem
+from bot.storage.contest import contests, live_answers, live_state, players
+from bot.storage.contest.contests import ContestItem
+from bot.storage.contest.live_state import LiveItem, LiveState
 
 MAX_REASON_LENGTH = 200
 MAX_ADJUSTMENT = 1000
@@ -28,7 +30,7 @@ def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageSc
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」是限时竞赛，没有现场可开。")
     if contest.plan.form == "onsite" and scheme is None:
         scheme = next(iter(SCHEMES.values()))
-    if not live_state.list_programme(session, contest_id):
+    if not contests.list_items(session, contest_id):
         raise Refusal(f"竞赛 {contest_id} 还没有题目，先把题排好再开场。")
     if contest.state == "draft":
         manage.open_contest(session, host.author, contest_id, now)
@@ -45,18 +47,28 @@ def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageSc
     raise Refusal("参赛码都用完了，请稍后再开场。")
 
 
-def remaining_items(session: Session, live: LiveState) -> list[PlannedItem]:
+def waiting_contests(session: Session, host: LiveHost) -> list[Contest]:
+    """The live contests that this host may open and that nobody has opened yet, newest first."""
+    opened = live_state.opened_ids(session)
+    return [
+        contest
+        for contest in manage.list_contests(session, host.author)
+        if contest.plan.form != "windowed" and contest.state in ("draft", "open") and contest.id not in opened
+    ]
+
+
+def remaining_items(session: Session, live: LiveState) -> list[ContestItem]:
     """Questions of the programme that have not been started, in order."""
     asked = {item.n for item in live_state.list_items(session, live.id)}
-    return [item for item in live_state.list_programme(session, live.id) if item.n not in asked]
+    return [item for item in contests.list_items(session, live.id) if item.n not in asked]
 
 
-def round_of_item(live: LiveState, planned: PlannedItem) -> Round:
+def round_of_item(live: LiveState, planned: ContestItem) -> Round:
     """The round of a question; without the rules of a stage everybody answers everything."""
     return round_of_part(planned.part) if live.scheme is not None else "all"
 
 
-def next_planned(session: Session, live: LiveState) -> PlannedItem | None:
+def next_planned(session: Session, live: LiveState) -> ContestItem | None:
     """The next question of the programme; sudden-death questions start only on request."""
     return next((item for item in remaining_items(session, live) if round_of_item(live, item) != "tie"), None)
 
@@ -81,7 +93,7 @@ def start_next_item(
     if planned is None:
         raise Refusal("题目都出完了，可以结束。" if n is None else f"第 {n} 题已经出过，或没有这一题。")
     kind = round_of_item(live, planned)
-    if team_id is not None and team_id not in teams.names(session, contest_id):
+    if team_id is not None and team_id not in players.team_names(session, contest_id):
         raise Refusal("没有这支队。")
     if kind == "risk":
         _check_risk(stage_scoring.require_scheme(live), team_id, stake)
@@ -112,7 +124,7 @@ def _check_risk(scheme: StageScheme, team_id: int | None, stake: int) -> None:
 def _time_limit(live: LiveState, kind: Round) -> int:
     """Seconds that a question takes answers; of 抢答 those in which somebody has to press, 0 for no limit."""
     if live.scheme is None or kind == "all":
-        return live_results.rules_of(live).seconds
+        return live.rules.seconds
     seconds = {
         "required": live.scheme.required.seconds,
         "buzzer": live.scheme.buzzer.buzz_seconds,
@@ -222,7 +234,7 @@ def adjust_points(
         raise Refusal(f"改分请写 1 到 {MAX_ADJUSTMENT} 分，扣分写负数。")
     if (team_id is None) == (person_id is None):
         raise Refusal("改分请写明给哪一队或哪一个人。")
-    if team_id is not None and team_id not in teams.names(session, contest_id):
+    if team_id is not None and team_id not in players.team_names(session, contest_id):
         raise Refusal("没有这支队。")
     if person_id is not None and players.get(session, contest_id, person_id) is None:
         raise Refusal("这个人没有参加这场竞赛。")

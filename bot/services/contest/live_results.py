@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,12 +10,13 @@ from itertools import groupby
 from sqlmodel import Session
 
 from bot.domain.contest import leaderboard
-from bot.domain.contest.contest import ContestRules, rules_from_json
+from bot.domain.contest.contest import ContestRules
 from bot.domain.contest.leaderboard import ContestResult, ScoredAnswer, TeamPlace
 from bot.storage.contest import live_answers, live_state, players
-from bot.storage.contest import teams as contest_teams
+from bot.storage.contest.live_answers import TeamPoints
 from bot.storage.contest.live_state import LiveItem, LiveState
 
+NOTHING_DECIDED = TeamPoints(0, 0)
 STAGE_SCORE_TEXT = "基础分加台上各轮得分"
 
 
@@ -29,31 +29,27 @@ class LiveStanding:
     teams: list[TeamPlace]
 
 
-def rules_of(live: LiveState) -> ContestRules:
-    return rules_from_json(json.loads(live.rules))
-
-
 def standing(session: Session, live: LiveState) -> LiveStanding:
     """The whole board of a contest as the rows stand."""
-    rules = rules_of(live)
+    rules = live.rules
     results = _results_by_person(session, live, rules)
     if live.scheme is not None:
         # Team members on the stage took part, though their answers were spoken.
         on_stage = {
-            person_id for person_id in live_state.call_recipients(session, live.id) if contest_teams.team_of(session, live.id, person_id) is not None
+            person_id for person_id in live_state.call_recipients(session, live.id) if players.team_of(session, live.id, person_id) is not None
         }
         results |= {person_id: ContestResult(finished=live.opened_at) for person_id in on_stage - results.keys()}
     participants = [
         replace(player, result=results.get(player.id, leaderboard.NO_RESULT), took_part=player.id in results)
         for player in players.list_ranked(session, live.id)
     ]
-    ranked_teams = leaderboard.rank_teams(rules, contest_teams.names(session, live.id), participants)
+    ranked_teams = leaderboard.rank_teams(rules, players.team_names(session, live.id), participants)
     return LiveStanding(rules, leaderboard.rank_players(participants), rank_teams(session, live, ranked_teams))
 
 
 def person_result(session: Session, live: LiveState, person_id: int) -> ContestResult | None:
     """The result of one person, without computing all the others: two thousand may ask at once. None before the first answer that counts."""
-    return _results_by_person(session, live, rules_of(live), person_id).get(person_id)
+    return _results_by_person(session, live, live.rules, person_id).get(person_id)
 
 
 def _results_by_person(session: Session, live: LiveState, rules: ContestRules, person_id: int | None = None) -> dict[int, ContestResult]:
@@ -93,10 +89,10 @@ def rank_teams(session: Session, live: LiveState, ranked_teams: list[TeamPlace])
     """
     points = live_answers.team_points(session, live.id)
     start = None if live.scheme is None else live.scheme.start * 1000
-    scored = {team.team_id: (team.score if start is None else start) + points.get(team.team_id, (0, 0))[0] for team in ranked_teams}
+    scored = {team.team_id: (team.score if start is None else start) + points.get(team.team_id, NOTHING_DECIDED).points for team in ranked_teams}
 
     def order(team: TeamPlace) -> tuple[float, ...]:
-        won = points.get(team.team_id, (0, 0))[1]
+        won = points.get(team.team_id, NOTHING_DECIDED).won
         return (-scored[team.team_id], -won, *(team.result.order[1:] if start is None else ()))
 
     decided_teams: list[TeamPlace] = []

@@ -12,8 +12,8 @@ from bot.domain.contest.leaderboard import TeamPlace
 from bot.domain.contest.stage_rounds import StageScheme
 from bot.domain.message import Refusal
 from bot.services.contest import live_results
-from bot.storage.contest import live_answers, live_state, teams
-from bot.storage.contest.live_answers import PressedBuzzer
+from bot.storage.contest import live_answers, live_state, players
+from bot.storage.contest.live_answers import PressedBuzzer, TeamAnswer
 from bot.storage.contest.live_state import LiveItem, LiveState
 
 SYSTEM = "system"
@@ -118,7 +118,7 @@ def judge_closed(session: Session, live: LiveState, item: LiveItem, now: datetim
 
 
 def _judge_phones(session: Session, live: LiveState, scheme: StageScheme, item: LiveItem, now: datetime) -> None:
-    for team_id in [item.team_id] if item.team_id is not None else teams.names(session, live.id):
+    for team_id in [item.team_id] if item.team_id is not None else players.team_names(session, live.id):
         answers = live_answers.team_answers(session, live.id, item.n, team_id)
         if answers and not live_answers.is_judged(session, live.id, item.n, team_id):
             right = _is_team_right(scheme, answers)
@@ -127,10 +127,10 @@ def _judge_phones(session: Session, live: LiveState, scheme: StageScheme, item: 
             live_answers.add_decision(session, live.id, SYSTEM, "判分", now, n=item.n, team_id=team_id, points=points, why=why)
 
 
-def _is_team_right(scheme: StageScheme, answers: list[tuple[str, bool]]) -> bool:
+def _is_team_right(scheme: StageScheme, answers: list[TeamAnswer]) -> bool:
     if scheme.required.by != "agree":
-        return answers[0][1]
-    return stage_rounds.agreed_choice([choice for choice, _ in answers], scheme.required.members) is not None and answers[0][1]
+        return answers[0].is_right
+    return stage_rounds.agreed_choice([answer.choice for answer in answers], scheme.required.members) is not None and answers[0].is_right
 
 
 def tied_teams(team_places: list[TeamPlace]) -> list[int]:
@@ -143,7 +143,9 @@ def _sudden_death(session: Session, live: LiveState, item: LiveItem, now: dateti
     """Of the teams that are level, who alone is right goes before the others; else another question decides."""
     tied = tied_teams(live_results.standing(session, live).teams)
     answers_by_team = {team_id: live_answers.team_answers(session, live.id, item.n, team_id) for team_id in tied}
-    remaining = stage_rounds.remaining_teams(tied, frozenset(team_id for team_id, answers in answers_by_team.items() if answers and answers[0][1]))
+    remaining = stage_rounds.remaining_teams(
+        tied, frozenset(team_id for team_id, answers in answers_by_team.items() if answers and answers[0].is_right)
+    )
     if len(remaining) == 1:
         live_answers.add_decision(session, live.id, SYSTEM, "加赛", now, n=item.n, team_id=remaining[0], why="加赛中只有该队答对")
     elif remaining:
