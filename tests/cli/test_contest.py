@@ -20,7 +20,7 @@ from sqlmodel import Session
 from bot.cli.context import context
 from bot.cli.main import main
 from bot.domain.contest.contest import ContestRules, rules_from_json
-from bot.domain.contest.stage_rounds import SCHEME_PARAMETERS
+from bot.domain.contest.live_rules import SCHEME_PARAMETERS
 from bot.domain.library.library import Library
 from bot.domain.message import Address, Incoming, Refusal
 from bot.domain.people.person import Learner, RoleName

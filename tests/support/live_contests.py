@@ -12,12 +12,12 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.contest.contest import ContestPlan, ContestRules
-from bot.domain.contest.stage_rounds import StageScheme
+from bot.domain.contest.live_rules import StageScheme
 from bot.domain.library.question import Question
 from bot.domain.message import Address
 from bot.domain.people.audience import All
-from bot.services.contest import host_lock, live_host, manage
-from bot.services.contest.host_lock import LiveHost
+from bot.services.contest import live_host, manage
+from bot.services.contest.live_host import LiveHost
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state, players
 from bot.storage.contest.contests import ContestItem
@@ -30,7 +30,7 @@ def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
     """The seat of an administrator who is on the roll."""
     learner = accounts.find_learner(session, Address("local", "test", staff_no), "2026-03-02")
     assert learner is not None
-    return host_lock.host_of(session, learner, "local")
+    return live_host.host_of(session, learner, "local")
 
 
 def plan(

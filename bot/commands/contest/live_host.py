@@ -13,12 +13,11 @@ from bot.commands.contest import messages
 from bot.commands.links import link_lines
 from bot.commands.router import Context, command, normalize
 from bot.domain.contest.contest import Contest
-from bot.domain.contest.live_state import PHASE_LABELS
-from bot.domain.contest.stage_rounds import SCHEMES, parse_scheme
+from bot.domain.contest.live_rules import PHASE_LABELS, SCHEMES, parse_scheme
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
-from bot.services.contest import host_lock, live_host, live_play, live_views, manage
-from bot.services.contest.host_lock import LiveHost
+from bot.services.contest import live_host, live_play, live_views, manage
+from bot.services.contest.live_host import LiveHost
 from bot.storage.contest import players
 from bot.storage.contest.live_state import LiveState
 from bot.storage.people import audience
@@ -38,7 +37,7 @@ Said = Annotated[str, ActValue("…")]
 
 
 def _host(act: Act) -> LiveHost:
-    return host_lock.host_of(act.session, act.me, act.author.via)
+    return live_host.host_of(act.session, act.me, act.author.via)
 
 
 @command("主持", role=RoleName.ADMIN, argument="<做什么>")
@@ -77,11 +76,11 @@ def _hosted_contest(act: Act, text: str = "") -> LiveState:
     """The contest that is meant: by its number, the one this person hosts, or the only one that runs."""
     hosting = _host(act)
     if text.isdigit():
-        return host_lock.require_live(act.session, hosting, int(text))
+        return live_host.require_live(act.session, hosting, int(text))
     running = _running_contests(act)
     mine = [running_live for running_live in running if running_live.host_id == hosting.id] or running
     if len(mine) == 1:
-        return host_lock.require_live(act.session, hosting, mine[0].id)
+        return live_host.require_live(act.session, hosting, mine[0].id)
     if not mine:
         raise Refusal("现在没有开场的现场竞赛。发「主持 开场 编号」开场。")
     raise Refusal(f"有 {len(mine)} 场在进行，请写编号，例如「主持 {mine[0].id}」或「主持 接管 {mine[0].id}」。")
@@ -180,7 +179,7 @@ def take_over(act: Act, text: Said) -> Outcome:
     """由您接着主持。"""
     if not text.isdigit():
         raise Refusal("请写竞赛的编号，例如「主持 接管 7」。")
-    live = host_lock.take_over(act.session, _host(act), int(text), act.now)
+    live = live_host.take_over(act.session, _host(act), int(text), act.now)
     return _outcome(act, live, "现在由您主持。")
 
 

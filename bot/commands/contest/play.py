@@ -14,11 +14,11 @@ from bot.commands.study import messages as study_messages
 from bot.commands.study.quiz import ending
 from bot.commands.tasks import HeardAnswer, TaskKind
 from bot.domain.contest.contest import Contest, invitation_target
-from bot.domain.contest.stage_rounds import ROUND_LABELS
+from bot.domain.contest.live_rules import ROUND_LABELS
 from bot.domain.message import Option, Refusal, Reply
 from bot.services.contest import closing, live_broadcast, live_play, play
 from bot.services.contest.live_play import LIVE_FORM, LiveAnswer, PlayerSeat
-from bot.services.contest.stage_scoring import BuzzerPress
+from bot.services.contest.live_scoring import BuzzerPress
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.services.study import current_task

@@ -14,7 +14,7 @@ from bot.domain.contest.contest import STATE_LABELS, TIE_RULE, Contest, team_sco
 from bot.domain.contest.leaderboard import PlayerPlace, RankedPlayer, TeamPlace
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.contest import live_results, notifications
+from bot.services.contest import live_scoring, notifications
 from bot.services.contest.manage import require_contest
 from bot.services.contest.play import settle_set
 from bot.services.hours import credit
@@ -45,7 +45,7 @@ def board_of(session: Session, contest: Contest) -> Board:
     participants = players.list_ranked(session, contest.id)
     ranked_teams = leaderboard.rank_teams(contest.rules, players.team_names(session, contest.id), participants)
     live = live_state.get(session, contest.id)
-    decided_teams = ranked_teams if live is None else live_results.rank_teams(session, live, ranked_teams)
+    decided_teams = ranked_teams if live is None else live_scoring.rank_teams(session, live, ranked_teams)
     return Board(contest, tuple(leaderboard.rank_players(participants)), tuple(decided_teams), players.count_joined(session, contest.id))
 
 
@@ -127,7 +127,7 @@ def _board_json(board: Board) -> dict[str, Any]:
 
 
 def _team_score_text(contest: Contest) -> str:
-    return live_results.STAGE_SCORE_TEXT if contest.plan.form == "onsite" else team_score_text(contest.rules)
+    return live_scoring.STAGE_SCORE_TEXT if contest.plan.form == "onsite" else team_score_text(contest.rules)
 
 
 def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
@@ -142,7 +142,7 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
     for sitting_id, person_id in players.ended_sets(session, contest_id):
         settle_set(session, contest, sitting_id, person_id, now)
     if (live := live_state.get(session, contest_id)) is not None:
-        live_results.save_results(session, live)
+        live_scoring.save_results(session, live)
     return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
 
 

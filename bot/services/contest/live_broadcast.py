@@ -13,13 +13,13 @@ from sqlmodel import Session
 
 from bot.domain.contest.contest import invitation_target
 from bot.domain.contest.leaderboard import band_label
-from bot.domain.contest.stage_rounds import ROUND_LABELS
+from bot.domain.contest.live_rules import ROUND_LABELS
 from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.library.question import Question
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from bot.domain.text.numbers import points_text
-from bot.services.contest import live_results
+from bot.services.contest import live_scoring
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels, ReadyDelivery
 from bot.services.delivery.send import group_deliveries, within_quota
 from bot.services.library import key_visibility
@@ -168,7 +168,7 @@ def standing_text(session: Session, live: LiveState, person_id: int) -> str:
     result = (
         participant.result
         if participant is not None and participant.result.finished is not None
-        else live_results.person_result(session, live, person_id)
+        else live_scoring.person_result(session, live, person_id)
     )
     if result is None:
         return "您还没有答过题。"

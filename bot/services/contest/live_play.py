@@ -8,12 +8,12 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.contest.live_state import ContestCourse
+from bot.domain.contest.live_rules import ContestCourse
 from bot.domain.library.question import Grade, Question
 from bot.domain.message import Incoming, Refusal
 from bot.domain.people.person import Learner
 from bot.domain.study.sitting import FORMS
-from bot.services.contest import play, stage_scoring
+from bot.services.contest import live_scoring, play
 from bot.services.library.catalog import Catalog
 from bot.services.study import answers, current_task
 from bot.storage.contest import live_answers, live_state, players
@@ -121,7 +121,7 @@ def decide(session: Session, catalog: Catalog, context: AnswerContext, text: str
         raise Refusal(f"未记录：第 {item.n} 题您已经答过（{context.choice}），以第一次为准。")
     if item.void:
         raise Refusal(f"未记录：第 {item.n} 题已经作废（{item.void}）。")
-    stage_scoring.check_phone_answer(item, context.team_id)
+    live_scoring.check_phone_answer(item, context.team_id)
     question = catalog.question(session, item.version_id)
     choice = question.parse_answer(text)
     if choice is None:
@@ -168,7 +168,7 @@ def _late_text(course: ContestCourse, item: LiveItem) -> str:
     return f"未记录：第 {item.n} 题已经收题。{hint}"
 
 
-def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
+def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> live_scoring.BuzzerPress:
     """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
     live = live_state.lock(session, seat.live.id)
     item = live_state.get_item(session, seat.live.id, n)
@@ -176,4 +176,4 @@ def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, inc
         raise Refusal("未记录：现在不是抢答题。")
     if seat.team is None:
         raise Refusal("未记录：您不在任何一支参赛队里，抢答由各队进行。")
-    return stage_scoring.record_press(session, live, item, seat.team.id, person_id, incoming.arrived)
+    return live_scoring.record_press(session, live, item, seat.team.id, person_id, incoming.arrived)

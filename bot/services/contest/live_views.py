@@ -11,13 +11,12 @@ from sqlmodel import Session
 
 from bot.domain.contest import leaderboard
 from bot.domain.contest.contest import BOARD_LABELS, TIE_RULE, describe_rules, team_score_text
-from bot.domain.contest.live_state import PHASE_LABELS
-from bot.domain.contest.stage_rounds import ROUND_LABELS, describe_scheme, judged_points, risk_choice_order
+from bot.domain.contest.live_rules import PHASE_LABELS, ROUND_LABELS, describe_scheme, judged_points, risk_choice_order
 from bot.domain.library.question import Question
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
-from bot.services.contest import live_host, live_results
-from bot.services.contest.live_results import LiveStanding
+from bot.services.contest import live_host, live_scoring
+from bot.services.contest.live_scoring import LiveStanding
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_answers, live_state, players
 from bot.storage.contest.live_state import LiveItem, LiveState
@@ -173,7 +172,7 @@ def board_view(live: LiveState, standing: LiveStanding, *, named: bool) -> ViewD
         ],
         "took_part": len(standing.people),
         "ties": TIE_RULE if live.scheme is None else "同分加赛，仍同分则并列。",
-        "team_rule": "" if not standing.teams else team_score_text(standing.rules) if live.scheme is None else live_results.STAGE_SCORE_TEXT,
+        "team_rule": "" if not standing.teams else team_score_text(standing.rules) if live.scheme is None else live_scoring.STAGE_SCORE_TEXT,
         "rule": BOARD_LABELS[standing.rules.board],
     }
 
@@ -252,7 +251,7 @@ def _decision_view(decision: live_answers.LiveDecision) -> ViewData:
     }
 
 
-def _call_view(call: live_state.LiveCall | None) -> ViewData | None:
+def _call_view(call: live_state.LastCall | None) -> ViewData | None:
     if call is None:
         return None
     took = None if call.ended_at is None else round((call.ended_at - call.began_at) / timedelta(milliseconds=1))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Integer, Text, and_, case, delete, exists, func, literal, or_, select, type_coerce, update
 from sqlmodel import Session
 
-from bot.domain.contest.stage_rounds import Buzz
+from bot.domain.contest.live_rules import Buzz
 from bot.storage.db.query import Query, bind, binds, columns, insert, table
 from bot.storage.tables.columns import MomentType
 from bot.storage.tables.contest import ContestItemRow, LiveBuzzRow, LiveDecisionRow, LiveItemRow, ParticipationRow, TeamMemberRow, TeamRow

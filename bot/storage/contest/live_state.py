@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Integer, Text, and_, cast, func, literal, or_, select, type_coerce, update
 from sqlmodel import Session
 
-from bot.domain.contest import stage_rounds
+from bot.domain.contest import live_rules
 from bot.domain.contest.contest import ContestRules, rules_from_json, rules_json
-from bot.domain.contest.live_state import AnswerWindow, ContestCourse, Pauses, Phase
-from bot.domain.contest.stage_rounds import Round, StageScheme
+from bot.domain.contest.live_rules import AnswerWindow, ContestCourse, Pauses, Phase, Round, StageScheme
 from bot.domain.message import Refusal
 from bot.storage.db.query import Query, bind, binds, columns, given, insert, table
 from bot.storage.tables.columns import JsonType, moment, stamp
@@ -42,7 +41,7 @@ class _SchemeType(JsonType):
     cache_ok = True
 
     def __init__(self) -> None:
-        super().__init__(stage_rounds.scheme_json, stage_rounds.scheme_from_json)
+        super().__init__(live_rules.scheme_json, live_rules.scheme_from_json)
 
     def process_bind_param(self, value: StageScheme | None, dialect: Any) -> str:
         return super().process_bind_param(value, dialect) or ""
@@ -346,8 +345,8 @@ def void_item(session: Session, item: LiveItem, why: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveCall:
-    """A broadcast to all phones and how it went; `ended_at` is None while it is made."""
+class LastCall:
+    """The last broadcast to all phones and how it went; `ended_at` is None while it is made."""
 
     n: int
     what: str
@@ -365,7 +364,7 @@ _CLAIM_CALL = Query(
 )
 _FINISH_CALL = Query(update(_calls).where(_THIS_CALL).values(binds("ended_at", "people", "sent", "failed")))
 _LAST_CALL = Query(
-    select(*columns(_calls, LiveCall)).where(_calls.c.contest_id == bind("id")).order_by(_calls.c.began_at.desc()).limit(1), gives=LiveCall
+    select(*columns(_calls, LastCall)).where(_calls.c.contest_id == bind("id")).order_by(_calls.c.began_at.desc()).limit(1), gives=LastCall
 )
 _PARTICIPANTS = Query(
     select(_participants.c.person_id).where(_participants.c.contest_id == bind("id")).order_by(_participants.c.person_id), gives=int
@@ -389,7 +388,7 @@ def finish_call(session: Session, contest_id: int, n: int, what: str, at: dateti
     _FINISH_CALL.run(session, id=contest_id, n=n, what=what, ended_at=at, people=people, sent=sent, failed=failed)
 
 
-def last_call(session: Session, contest_id: int) -> LiveCall | None:
+def last_call(session: Session, contest_id: int) -> LastCall | None:
     """The last broadcast of a contest."""
     return _LAST_CALL.first(session, id=contest_id)
 
