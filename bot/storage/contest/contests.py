@@ -64,9 +64,9 @@ class _BoardType(JsonType):
 
 
 _RULES, _NAMES, _AUDIENCE, _BOARD = (
-    JsonType(rules_json, rules_from_json),
-    JsonType(_names_json, _names_from_json),
-    JsonType(audience.audience_json, audience.audience_from_json),
+    JsonType(rules_json, rules_from_json, frozen=True),
+    JsonType(_names_json, _names_from_json, frozen=True),
+    JsonType(audience.audience_json, audience.audience_from_json, frozen=True),
     _BoardType(),
 )
 _SELECT = select(

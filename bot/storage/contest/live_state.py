@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ class _SchemeType(JsonType):
     cache_ok = True
 
     def __init__(self) -> None:
-        super().__init__(live_rules.scheme_json, live_rules.scheme_from_json)
+        super().__init__(live_rules.scheme_json, live_rules.scheme_from_json, frozen=True)
 
     def process_bind_param(self, value: StageScheme | None, dialect: Any) -> str:
         return super().process_bind_param(value, dialect) or ""
@@ -50,7 +50,7 @@ class _SchemeType(JsonType):
         return super().process_result_value(value or None, dialect)
 
 
-_RULES, _PAUSES, _SCHEME = JsonType(rules_json, rules_from_json), JsonType(_pauses_json, _pauses_from_json), _SchemeType()
+_RULES, _PAUSES, _SCHEME = JsonType(rules_json, rules_from_json, frozen=True), JsonType(_pauses_json, _pauses_from_json), _SchemeType()
 
 
 # ── The contest ──
@@ -203,11 +203,11 @@ class LiveItem:
     version_id: int
     points: int
     part: str
+    window: AnswerWindow = field(init=False)
+    """When it takes answers; where there are buzzers, from their opening."""
 
-    @property
-    def window(self) -> AnswerWindow:
-        """When it takes answers; where there are buzzers, from their opening."""
-        return AnswerWindow(self.buzz_at or self.opened_at, self.ends_at, self.closed_at, self.pauses)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", AnswerWindow(self.buzz_at or self.opened_at, self.ends_at, self.closed_at, self.pauses))
 
 
 @dataclass(slots=True)
