@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bot.domain.message import Refusal
+from bot.domain.text.numbers import find_whole
 
 # ── Phases and the window of a question ──
 
@@ -413,9 +414,10 @@ _FALSE_START_EFFECTS = {"作废": "void", "取消": "out", "继续": "on"}
 
 
 def _parse_number(text: str) -> int:
-    if not text.isdigit() or int(text) > MAX_VALUE:
+    number = find_whole(text, "分", "秒", "题")
+    if number is None or not 0 <= number <= MAX_VALUE:
         raise ValueError(f"0 到 {MAX_VALUE} 的整数")
-    return int(text)
+    return number
 
 
 def _parse_positive(text: str) -> int:

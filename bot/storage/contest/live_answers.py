@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Integer, Text, and_, case, delete, exists, func, literal, or_, select, type_coerce, update
+from sqlalchemy import Integer, Text, and_, case, delete, func, literal, or_, select, type_coerce, update
 from sqlmodel import Session
 
 from bot.domain.contest.live_rules import Buzz
 from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.study.grades import REGRADE, is_newest_regrade_of
 from bot.storage.tables.columns import MomentType
 from bot.storage.tables.contest import ContestItemRow, LiveBuzzRow, LiveDecisionRow, LiveItemRow, ParticipationRow, TeamMemberRow, TeamRow
-from bot.storage.tables.grading import RegradeRow
 from bot.storage.tables.people import PersonRow
 from bot.storage.tables.study import AnswerRow, FocusRow, SittingItemRow, SittingRow
 
 _planned, _participants, _members, _teams = (table(row) for row in (ContestItemRow, ParticipationRow, TeamMemberRow, TeamRow))
 _live_items, _buzzes, _decisions = table(LiveItemRow), table(LiveBuzzRow), table(LiveDecisionRow)
 _answers, _sittings, _items, _focus = (table(row) for row in (AnswerRow, SittingRow, SittingItemRow, FocusRow))
-_people, _remarks = table(PersonRow), table(RegradeRow)
+_people = table(PersonRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +86,18 @@ _CHOICE_COUNTS = Query(
     .order_by(_answers.c.choice),
     gives=ChoiceCount,
 )
-_later = _remarks.alias("later")
-_IS_NEWEST_RegradeRow = ~exists(
-    select(_later.c.n).where(
-        _later.c.sitting_id == _remarks.c.sitting_id, _later.c.n == _remarks.c.n, _later.c.correction_id > _remarks.c.correction_id
-    )
-)
 _SELECT_ANSWERS = (
     select(
         _participants.c.person_id,
         _answers.c.n,
-        func.coalesce(_remarks.c.earned, _answers.c.earned).label("earned"),
+        func.coalesce(REGRADE.c.earned, _answers.c.earned).label("earned"),
         _answers.c.arrived_at.label("arrived"),
     )
     .select_from(_participants)
     .join(_sittings, _SITTING_OF_PARTICIPANT)
     .join(_answers, _answers.c.sitting_id == _sittings.c.id)
-    .outerjoin(_remarks, and_(_remarks.c.sitting_id == _answers.c.sitting_id, _remarks.c.n == _answers.c.n, _IS_NEWEST_RegradeRow))
-    .where(_participants.c.contest_id == bind("id"), func.coalesce(_remarks.c.counts, 1) == 1)
+    .outerjoin(REGRADE, is_newest_regrade_of(_answers))
+    .where(_participants.c.contest_id == bind("id"), func.coalesce(REGRADE.c.counts, 1) == 1)
 )
 _ANSWERS = Query(_SELECT_ANSWERS.order_by(_participants.c.person_id, _answers.c.n), gives=GivenAnswer)
 _OWN_ANSWERS = Query(_SELECT_ANSWERS.where(_participants.c.person_id == bind("person_id")).order_by(_answers.c.n), gives=GivenAnswer)

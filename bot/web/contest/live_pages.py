@@ -201,7 +201,7 @@ async def stream(request: web.Request, frames: AsyncIterator[str], goes_on: Call
 # ── The big screen ──
 
 
-PATH = "/screen/{contest:[0-9]{1,9}}"
+SCREEN_PATH = "/screen/{contest:[0-9]{1,9}}"
 
 
 class ScreenPage:
@@ -212,10 +212,10 @@ class ScreenPage:
         self._database, self._feed, self._pages, self._home, self._chat = database, feed, pages, home, chat
 
     def attach(self, app: web.Application) -> None:
-        app.router.add_get(PATH, self.show)
-        app.router.add_get(f"{PATH}/events", self.events, allow_head=False)
-        app.router.add_get(f"{PATH}/qr.svg", self.qr)
-        app.router.add_get(f"{PATH}/join", self.join)
+        app.router.add_get(SCREEN_PATH, self.show)
+        app.router.add_get(f"{SCREEN_PATH}/events", self.events, allow_head=False)
+        app.router.add_get(f"{SCREEN_PATH}/qr.svg", self.qr)
+        app.router.add_get(f"{SCREEN_PATH}/join", self.join)
 
     async def show(self, request: web.Request) -> web.Response:
         live, named = await self._found(request)
@@ -256,7 +256,7 @@ class ScreenPage:
 # ── The console of the host ──
 
 
-PATH = "/console/contests/{ref:[0-9]{1,9}}"
+CONSOLE_PATH = "/console/contests/{ref:[0-9]{1,9}}"
 RIGHTS_CHECK_INTERVAL = 20.0
 """Seconds between two checks of a watcher's rights."""
 
@@ -354,9 +354,9 @@ class ConsolePage:
 
     def attach(self, app: web.Application) -> None:
         self._sessions.enter(app, "console", lambda visitor: f"/console/contests/{visitor.ref}")
-        app.router.add_get(PATH, self._sessions.shows("console", self.show))
-        app.router.add_get(f"{PATH}/events", self._sessions.shows("console", self.events), allow_head=False)
-        app.router.add_post(f"{PATH}/act", self._sessions.acts("console", self.act))
+        app.router.add_get(CONSOLE_PATH, self._sessions.shows("console", self.show))
+        app.router.add_get(f"{CONSOLE_PATH}/events", self._sessions.shows("console", self.events), allow_head=False)
+        app.router.add_post(f"{CONSOLE_PATH}/act", self._sessions.acts("console", self.act))
 
     async def show(self, request: web.Request, visitor: PageVisitor) -> web.Response:
         live = await self._seen(request, visitor)
