@@ -39,9 +39,7 @@ from bot.storage.system import backups
 from bot.storage.system.tokens import SealedTokens
 from bot.web import health, middleware
 from bot.web.certificates import CertificatePages
-from bot.web.contest.console import ConsolePage
-from bot.web.contest.live_feed import LiveFeed
-from bot.web.contest.screen import ScreenPage
+from bot.web.contest.live_pages import ConsolePage, LiveFeed, ScreenPage
 from bot.web.exam import ExamPage
 from bot.web.sessions import WebSessions
 from bot.web.templates import Templates

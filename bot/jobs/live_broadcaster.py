@@ -20,7 +20,7 @@ from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_siz
 from bot.domain.message import Refusal
 from bot.jobs.delivery_worker import PushChannel
 from bot.logs import get_logger
-from bot.services.contest import live_broadcast, live_clock
+from bot.services.contest import live_broadcast, live_host
 from bot.services.contest.live_broadcast import LiveCall
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
@@ -92,7 +92,7 @@ class LiveBroadcaster:
         moved, due_contests, calls = await self._read(lambda session: self._seen(session, now))
         for contest_id in due_contests:
             with contextlib.suppress(Refusal):  # another replica was quicker
-                await self._write(lambda session, due_id=contest_id: live_clock.run_due(session, due_id, now))  # type: ignore[misc]
+                await self._write(lambda session, due_id=contest_id: live_host.run_due(session, due_id, now))  # type: ignore[misc]
         if due_contests:
             calls = await self._read(lambda session: live_broadcast.pending_calls(session, self._catalog(), now))
         for call in calls:
@@ -106,7 +106,7 @@ class LiveBroadcaster:
         """(last change, contests with a due step, calls to send)."""
         moved = live_state.last_change(session, now)
         return (
-            (moved, live_clock.due_contests(session, now), live_broadcast.pending_calls(session, self._catalog(), now))
+            (moved, live_host.due_contests(session, now), live_broadcast.pending_calls(session, self._catalog(), now))
             if moved is not None
             else (None, [], [])
         )

@@ -20,7 +20,7 @@ from bot.domain.reports import ReportQuery
 from bot.domain.times import day_of
 from bot.logs import get_logger
 from bot.services.campaign import fire
-from bot.services.contest import closing, duel, duel_notifications
+from bot.services.contest import closing, duel
 from bot.services.delivery import reminders
 from bot.services.exam import finish, question_pool
 from bot.services.hours.forecast import report_query
@@ -170,9 +170,7 @@ async def run_duels(database: Database, now: datetime) -> int:
     notified = 0
     for duel_id, person_id, news in await database.read(duels.pending_news):
         # Of the person: their row is locked first, as when they speak themselves.
-        notified += await database.write(
-            partial(duel_notifications.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id
-        )
+        notified += await database.write(partial(duel.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
     return notified
 
 

@@ -13,13 +13,13 @@ from sqlmodel import Session
 
 from bot.domain.contest.contest import invitation_target
 from bot.domain.contest.leaderboard import band_label
-from bot.domain.contest.stage_rounds import ROUND_LABELS
+from bot.domain.contest.live_rules import ROUND_LABELS
 from bot.domain.delivery.outbound_message import OutboundMessage
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.domain.library.question import Question
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from bot.domain.text.numbers import points_text
-from bot.services.contest import live_results
+from bot.services.contest import live_scoring
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels, ReadyDelivery
 from bot.services.delivery.send import group_deliveries, within_quota
 from bot.services.library import key_visibility
@@ -168,7 +168,7 @@ def standing_text(session: Session, live: LiveState, person_id: int) -> str:
     result = (
         participant.result
         if participant is not None and participant.result.finished is not None
-        else live_results.person_result(session, live, person_id)
+        else live_scoring.person_result(session, live, person_id)
     )
     if result is None:
         return "您还没有答过题。"
@@ -179,7 +179,7 @@ def standing_text(session: Session, live: LiveState, person_id: int) -> str:
 
 def _place_text(session: Session, live: LiveState, place: int) -> str:
     """第 3 名, a band, or nothing below the middle, by the rule of the board."""
-    rule, size = live_results.rules_of(live).board, len(players.took_part(session, live.id))
+    rule, size = live.rules.board, len(players.took_part(session, live.id))
     if rule == "all" or (rule == "upper" and place <= (size + 1) // 2):
         return f"第 {place} 名"
     return band_label(place, size) if rule == "bands" else ""

@@ -91,20 +91,27 @@ class FlagType(TypeDecorator[bool]):
 
 
 class JsonType(TypeDecorator[Any]):
-    """A value of ours as JSON text: `encode` makes it a thing that JSON knows, `decode` makes it a value again."""
+    """A value of ours as JSON text: `encode` makes it a thing that JSON knows, `decode` makes it a value again.
+
+    `frozen` says that such a value cannot be changed: the same text is then decoded once and not for every row.
+    """
 
     impl = Text
     cache_ok = True
 
-    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
+    def __init__(self, encode: Callable[[Any], Any], decode: Callable[[Any], Any], *, frozen: bool = False) -> None:
         super().__init__()
-        self.encode, self.decode = encode, decode
+        self.encode, self.decode, self.frozen = encode, decode, frozen
+        self._value = lru_cache(maxsize=256)(self._decode_text) if frozen else self._decode_text
 
     def process_bind_param(self, value: Any, dialect: Any) -> str | None:
         return None if value is None else json.dumps(self.encode(value), ensure_ascii=False, separators=(",", ":"))
 
     def process_result_value(self, value: str | None, dialect: Any) -> Any:
-        return None if value is None else self.decode(json.loads(value))
+        return None if value is None else self._value(value)
+
+    def _decode_text(self, text: str) -> Any:
+        return self.decode(json.loads(text))
 
 
 class RowMeta(type):
