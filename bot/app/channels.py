@@ -71,7 +71,7 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
 
 
 def _context(app: App, outbound: Outbound, name: str) -> ChannelContext:
-    return ChannelContext(outbound, app.clock, app.metrics.note, app.meter.for_channel(name), app.settings.limits)
+    return ChannelContext(outbound, app.clock, app.metrics.note, app.reply_quota.for_channel(name), app.settings.limits)
 
 
 # Each imports its channel itself: a channel that is off costs neither time nor memory.

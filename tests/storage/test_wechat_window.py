@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from bot.domain.delivery.platform_limits import heard_limit
 from bot.domain.message import Address, Incoming, Reply
 from bot.storage.db.database import Database
 from bot.storage.delivery import quota, wechat_window
@@ -24,12 +25,19 @@ def heard(session: Session, hours: float, message: str = "m1") -> None:
     inbox.store_reply(session, Incoming(Address("wechat", "app", USER), "你好", message, at), person, Reply("好"))
 
 
+def use(session: Session, hours: float, messages: int) -> None:
+    limit = heard_limit(NOW - timedelta(hours=hours))
+    rows = quota.QuotaRows(session)
+    rows.take(limit.key(USER), limit.window, messages, NOW)
+    rows.close()
+
+
 @pytest.mark.parametrize(("hours", "used", "is_open"), [(1, 0, True), (47.9, 4, True), (48.1, 0, False), (1, 5, False)])
 def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine, hours: float, used: int, is_open: bool) -> None:
     def look(session: Session) -> bool:
         heard(session, hours)
         if used:
-            quota.take_since_heard(session, USER, NOW - timedelta(hours=hours), used)
+            use(session, hours, used)
         return wechat_window.is_wechat_open(session, USER, NOW)
 
     assert Database(engine).write_now(look) is is_open
@@ -38,7 +46,7 @@ def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine
 def test_a_new_sentence_opens_it_anew_and_a_stranger_never_opened_one(engine: Engine) -> None:
     def look(session: Session) -> tuple[bool, bool]:
         heard(session, 5)
-        quota.take_since_heard(session, USER, NOW - timedelta(hours=5), 5)
+        use(session, 5, 5)
         heard(session, 1, "m2")
         return wechat_window.is_wechat_open(session, USER, NOW), wechat_window.is_wechat_open(session, "oNobody", NOW)
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent, render_content
 from bot.domain.contest.contest import contest_of_target
-from bot.domain.delivery.outbound_message import OutboundMessage
+from bot.domain.delivery.outbound_message import OutboundMessage, ReadyMessage
 from bot.domain.delivery.platform_limits import WECHAT_WINDOW
 from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
 from bot.domain.exam.exam import RESUME_TARGET, exam_of_target
@@ -41,32 +41,16 @@ class OpenChannels:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyDelivery:
-    """A delivery that may be sent now, on one channel, on which the person last spoke at `last_heard`.
-
-    `beyond_window`: the channel reaches people who have not spoken lately.
-    """
+class ReadyDelivery(ReadyMessage):
+    """A delivery that may be sent now, on one channel; `fallbacks` are further channels that may be tried when this one fails."""
 
     queued: QueuedDelivery
-    message: OutboundMessage
-    rank: int
-    last_heard: datetime | None
     fallbacks: int
-    """Further channels that may be tried when this one fails."""
-    beyond_window: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryGroup:
-    """What goes into one call: the same reply on one channel."""
-
-    channel: str
-    ready: tuple[ReadyDelivery, ...]
 
 
 @dataclass(slots=True)
 class DeliveryPlan:
-    """A batch, sorted: what goes now, what waits until when and why, what need not go any more and why."""
+    """A batch, sorted: what goes now, the most urgent first, what waits until when and why, what need not go any more and why."""
 
     ready: list[ReadyDelivery] = field(default_factory=list)
     later: list[tuple[int, datetime, str]] = field(default_factory=list)
@@ -117,7 +101,7 @@ def plan_deliveries(
             if content.kind == "reminder":
                 facts.reminded[delivery.person_id].add(delivery.id)
             reply = personal.get(delivery.id) or render_content(content, catalog, facts.learner[delivery.person_id], delivery.occurrence_id)
-            result.ready.append(_ready_delivery(facts, delivery, reply, rank, routes, channels))
+            result.ready.append(_ready_delivery(facts, delivery, reply, routes, channels))
     return result
 
 
@@ -224,9 +208,9 @@ def _channel_order(account: ReachableAccount, channels: OpenChannels) -> int:
 
 
 def _ready_delivery(
-    facts: RecipientFacts, delivery: QueuedDelivery, reply: Reply, rank: int, routes: Sequence[ReachableAccount], channels: OpenChannels
+    facts: RecipientFacts, delivery: QueuedDelivery, reply: Reply, routes: Sequence[ReachableAccount], channels: OpenChannels
 ) -> ReadyDelivery:
     first = routes[0]
     message = OutboundMessage(Address(first.channel, first.app, first.user), reply, f"d{delivery.id}")
     fallbacks = len(routes) - 1 if facts.rule[delivery.occurrence_id].fallback else 0
-    return ReadyDelivery(delivery, message, rank, first.last_heard, fallbacks, first.channel in channels.beyond_window)
+    return ReadyDelivery(message, first.last_heard, first.channel in channels.beyond_window, delivery, fallbacks)

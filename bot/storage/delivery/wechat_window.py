@@ -6,10 +6,10 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.delivery.platform_limits import WECHAT_MESSAGES, WECHAT_WINDOW
+from bot.domain.delivery.platform_limits import WECHAT_WINDOW, heard_limit
 from bot.domain.times import day_of
 from bot.storage.db.query import Statement
-from bot.storage.delivery.quota import look_since_heard
+from bot.storage.delivery import quota
 from bot.storage.tables.columns import moment, stamp
 
 _LAST = Statement("SELECT MAX(arrived_at) FROM inbox WHERE channel = :channel AND sender = :user")
@@ -33,7 +33,10 @@ def is_wechat_open(session: Session, user: str, now: datetime) -> bool:
     sentence does and is not told from one here; what the platform refuses then goes the other way.
     """
     heard = last_heard(session, "wechat", user)
-    return heard is not None and now - heard < WECHAT_WINDOW and look_since_heard(session, user, heard) <= WECHAT_MESSAGES
+    if heard is None or now - heard >= WECHAT_WINDOW:
+        return False
+    limit = heard_limit(heard)
+    return quota.look(session, limit.key(user), limit.window, now) <= limit.usable()
 
 
 def mark_failed(session: Session, channel: str, platform_id: str, error: str, since: datetime) -> int:
