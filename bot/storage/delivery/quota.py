@@ -49,9 +49,9 @@ class QuotaRows:
     def load(self, names: Collection[str], window: Window, now: datetime) -> None:
         """Read many rows at once, before one looks at each."""
         since = window.since(now)
-        for name in names:
-            self._used[name, since] = 0
-        for name, _, used in _PARTS.all(self._session, names=names, since=since):
+        unknown = [name for name in names if (name, since) not in self._used]
+        self._used.update(dict.fromkeys(((name, since) for name in unknown), 0))
+        for name, _, used in _PARTS.all(self._session, names=unknown, since=since):
             self._used[name, since] += used
 
     def look(self, name: str, usable: int, window: Window, now: datetime) -> int:
