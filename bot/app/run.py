@@ -31,8 +31,8 @@ from bot.commands.tasks import card_code
 from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
 from bot.jobs import delivery_worker, reply_quota, schedule
 from bot.services.certificate.pdf import CertificatePrinter
+from bot.storage.db.commits import Busy
 from bot.storage.db.engine import DRIVER_ERRORS
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import queue
 from bot.storage.migrations import migrate
 from bot.storage.system import backups

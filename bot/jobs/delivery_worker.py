@@ -29,9 +29,9 @@ from bot.services.delivery.plan import OpenChannels, ReadyDelivery
 from bot.services.delivery.quota import TakenGroups
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.storage.db.engine import DRIVER_ERRORS
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import outcomes, queue
 from bot.storage.delivery.queue import SendResult
 

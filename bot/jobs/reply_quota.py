@@ -17,8 +17,8 @@ import structlog
 from bot.domain.delivery.platform_limits import PlatformLimit
 from bot.services.delivery import quota
 from bot.services.delivery.quota import MessageUsage, ReplicaQuota
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from bot import logs
-from bot.storage.db.writer import Busy
+from bot.storage.db.commits import Busy
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, Platform
 from bot.domain.message import Address, Incoming, Reply
 from bot.jobs.reply_quota import MAX_WAIT, ReplyQuota
 from bot.services.delivery.quota import grant_cards
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import quota as quota_rows
 from bot.storage.delivery.quota import QuotaRows
 from bot.storage.system import inbox

