@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -117,6 +117,11 @@ class PlatformLimit:
         if not self.per_person:
             return self.title
         return f"{self.title}/{user if isinstance(self.window, HeardWindow) else user.lower()}"
+
+    def keys(self, users: Iterable[str]) -> list[str]:
+        """The names of the rows of many people."""
+        beginning = f"{self.title}/"
+        return [beginning + user.lower() for user in users] if self.per_person else [self.title for _ in users]
 
     def usable(self, accounts: int = 1) -> int:
         """How much of it the service may use, with `accounts` bound on the channel."""

@@ -26,7 +26,7 @@ from bot.domain.delivery.platform_limits import (
     message_count,
 )
 from bot.storage.delivery import quota as quota_rows
-from bot.storage.delivery import recipients, wechat_window
+from bot.storage.delivery import recipients
 from bot.storage.delivery.quota import QuotaRows
 
 PERSON_LIMIT_REACHED = "达到该成员的频率上限"
@@ -101,24 +101,27 @@ class _ChannelRows:
 
     def look(self, group: MessageGroup[M]) -> QuotaShare[M]:
         messages = message_count(group.ready[0].message.reply)
+        allowed, put_off = list(group.ready), []
         for limit in self._personal:
-            self.rows.load([limit.key(ready.message.to.user) for ready in group.ready], limit.window, self._now)
-        allowed: list[M] = []
-        put_off: list[tuple[M, datetime, str]] = []
-        for ready in group.ready:
-            if (reached := self._reached(ready, messages)) is None:
-                allowed.append(ready)
-            else:
-                until = max(reached.window.next_free(self._now), self._now + timedelta(seconds=PAUSE_SECONDS))
-                put_off.append((ready, until, WINDOW_USED_UP if isinstance(reached.window, HeardWindow) else PERSON_LIMIT_REACHED))
+            left = self.rows.look_each(_keys(limit, allowed), limit.usable(), limit.window, self._now)
+            reached = [(ready, limit) for ready, rest in zip(allowed, left, strict=True) if rest < messages]
+            allowed = [ready for ready, rest in zip(allowed, left, strict=True) if rest >= messages]
+            put_off += reached
+        if group.channel == "wechat":
+            # Beyond the window the channel goes another way.
+            within = [ready for ready in allowed if not ready.beyond_window]
+            reached = [(ready, limit) for ready in within for limit in _heard_limits(ready) if self._left(limit, ready) < messages]
+            allowed = [ready for ready in allowed if all(ready is not waiting for waiting, _ in reached)]
+            put_off += reached
         fitting, wait = self._fitting(len(allowed), messages)
-        return QuotaShare(tuple(allowed[:fitting]), tuple(put_off), tuple(allowed[fitting:]), wait)
+        return QuotaShare(tuple(allowed[:fitting]), tuple(self._put_off(*each) for each in put_off), tuple(allowed[fitting:]), wait)
 
-    def _reached(self, ready: M, messages: int) -> PlatformLimit | None:
-        """The first limit of the person that does not allow one more; beyond WeChat's window the channel goes another way."""
-        user = ready.message.to.user
-        limits = self._personal if ready.beyond_window else [*self._personal, *_heard_limits(ready)]
-        return next((limit for limit in limits if self.rows.look(limit.key(user), limit.usable(), limit.window, self._now) < messages), None)
+    def _left(self, limit: PlatformLimit, ready: M) -> int:
+        return self.rows.look(limit.key(ready.message.to.user), limit.usable(), limit.window, self._now)
+
+    def _put_off(self, ready: M, reached: PlatformLimit) -> tuple[M, datetime, str]:
+        until = max(reached.window.next_free(self._now), self._now + timedelta(seconds=PAUSE_SECONDS))
+        return ready, until, WINDOW_USED_UP if isinstance(reached.window, HeardWindow) else PERSON_LIMIT_REACHED
 
     def _fitting(self, people: int, messages: int) -> tuple[int, datetime | None]:
         """How many of `people` fit into the channel's own limits, and when to ask again when that is not all."""
@@ -136,9 +139,16 @@ class _ChannelRows:
         messages = message_count(going[0].message.reply)
         for limit in self._common:
             self.rows.take(limit.key(), limit.window, limit.usage(len(going), messages), self._now)
-        for ready in going:
-            for limit in (*self._personal, *_heard_limits(ready)):
-                self.rows.take(limit.key(ready.message.to.user), limit.window, messages, self._now)
+        for limit in self._personal:
+            self.rows.take_each(_keys(limit, going), limit.window, messages, self._now)
+        if going[0].message.to.channel == "wechat":
+            for ready in going:
+                for limit in _heard_limits(ready):
+                    self.rows.take(limit.key(ready.message.to.user), limit.window, messages, self._now)
+
+
+def _keys(limit: PlatformLimit, people: Sequence[M]) -> list[str]:
+    return limit.keys(ready.message.to.user for ready in people)
 
 
 def _heard_limits(ready: M) -> tuple[PlatformLimit, ...]:
@@ -256,7 +266,7 @@ def record_usage(session: Session, usages: Iterable[MessageUsage], now: datetime
                 rows.take(limit.key(usage.user), limit.window, usage.usage_of(limit), now)
                 touched[limit.key(usage.user)] = limit
         if usage.channel == "wechat" and usage.messages:
-            heard = wechat_window.last_heard(session, usage.channel, usage.user)
+            heard = recipients.last_heard(session, usage.channel, usage.user)
             if heard is not None and now - heard < WECHAT_WINDOW:
                 limit = heard_limit(heard)
                 rows.take(limit.key(usage.user), limit.window, usage.messages, now)

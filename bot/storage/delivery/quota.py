@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
@@ -41,36 +41,41 @@ class QuotaRows:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._used: dict[tuple[str, datetime], int] = {}
-        self._taken: dict[tuple[str, datetime], int] = {}
+        self._used: dict[datetime, dict[str, int]] = {}
+        """What is known to be used since a moment, by name."""
+        self._taken: dict[datetime, dict[str, int]] = {}
+        """What was taken here of the part that began then, by name."""
         if session.get_bind().dialect.name != "sqlite":
             _LOCK.one(session, n=LOCK)
 
-    def load(self, names: Collection[str], window: Window, now: datetime) -> None:
-        """Read many rows at once, before one looks at each."""
-        since = window.since(now)
-        unknown = [name for name in names if (name, since) not in self._used]
-        self._used.update(dict.fromkeys(((name, since) for name in unknown), 0))
-        for name, _, used in _PARTS.all(self._session, names=unknown, since=since):
-            self._used[name, since] += used
-
     def look(self, name: str, usable: int, window: Window, now: datetime) -> int:
         """How much of `usable` is left; looking takes nothing."""
-        since = window.since(now)
-        used = self._used.get((name, since))
-        if used is None:
-            used = self._used[name, since] = _USED.one(self._session, name=name, since=since)
-        return max(0, usable - used)
+        return self.look_each([name], usable, window, now)[0]
+
+    def look_each(self, names: Sequence[str], usable: int, window: Window, now: datetime) -> list[int]:
+        """How much of `usable` is left in each of many rows, which are read at once."""
+        used_since = self._used.setdefault(window.since(now), {})
+        if unknown := [name for name in names if name not in used_since]:
+            used_since.update(dict.fromkeys(unknown, 0))
+            for name, _, used in _PARTS.all(self._session, names=unknown, since=window.since(now)):
+                used_since[name] += used
+        return [usable - used_since[name] if used_since[name] < usable else 0 for name in names]
 
     def take(self, name: str, window: Window, amount: int, now: datetime) -> None:
         """So much more is used, whether or not there was room for it."""
-        since, began = window.since(now), window.start(now)
-        self._used[name, since] = self._used.get((name, since), 0) + amount
-        self._taken[name, began] = self._taken.get((name, began), 0) + amount
+        self.take_each([name], window, amount, now)
+
+    def take_each(self, names: Iterable[str], window: Window, amount: int, now: datetime) -> None:
+        """So much more is used in each of many rows."""
+        used, taken = self._used.get(window.since(now), {}), self._taken.setdefault(window.start(now), {})
+        for name in names:
+            taken[name] = taken.get(name, 0) + amount
+            if name in used:
+                used[name] += amount
 
     def close(self) -> None:
-        rows = [{"name": name, "began": began, "used": amount} for (name, began), amount in sorted(self._taken.items()) if amount]
-        _TAKE.many(self._session, rows)
+        taken = sorted((name, began, amount) for began, names in self._taken.items() for name, amount in names.items() if amount)
+        _TAKE.many(self._session, [{"name": name, "began": began, "used": amount} for name, began, amount in taken])
         self._taken.clear()
 
 
