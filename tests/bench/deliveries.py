@@ -29,7 +29,8 @@ from bot.services.delivery.plan import OpenChannels
 from bot.storage import campaign
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
-from bot.storage.delivery import queue
+from bot.storage.db.query import Query
+from bot.storage.delivery import completion, queue, quota, recipients
 from bot.storage.migrations import migrate
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -113,6 +114,12 @@ def measure(place: Path, people: int = 100_000) -> Cost:
     database, cost = Database(open_engine(url)), Cost(people)
     migrate.migrate(database.engine)
     database.write_now(lambda session: _fill(session, people))
+    # A service has compiled its statements long before.
+    for module in (campaign, completion, queue, quota, recipients):
+        for queries in vars(module).values():
+            for query in queries.values() if isinstance(queries, dict) else [queries]:
+                if isinstance(query, Query):
+                    query.for_sqlite()
     timed = _Timed(database, cost)
     content = CampaignContent("daily")
 
