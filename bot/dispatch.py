@@ -31,8 +31,11 @@ log = structlog.get_logger()
 BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
 IN_DOUBT_REPLY = Reply("系统繁忙，这条消息是否已记录暂时确认不了。请过几分钟发送「继续」，看看停在哪一题，再决定要不要重发。")
 BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
+IN_GROUP_REPLY = Reply("未记录：群里别人也看得到，学习、答题、考试、学时和查询都请在和我的单聊里发送。")
 NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
+SAID_IN_GROUPS = frozenset(("帮助",))
+"""Commands whose answer concerns nobody, so that others may read it."""
 MAX_REMEMBERED_REFUSALS = 10_000
 """How many refused messages of people who are not bound are known again; far more than platforms retry, seconds apart."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -71,6 +74,10 @@ class Dispatcher:
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        if incoming.in_group and (named is None or named[0].name not in SAID_IN_GROUPS):
+            self.note("refusal", incoming.sender.channel, 1)
+            reply.set_result(IN_GROUP_REPLY)
+            return reply
         decided: asyncio.Future[Reply]
         if named is not None and named[0].read_only:
             decided = loop.create_task(self._look_up(incoming, *named))
@@ -114,7 +121,7 @@ class Dispatcher:
         """Keep the reply of a refused message; what failed otherwise is not decided, and may be sent again."""
         if not isinstance(wrong, Refusal):
             return
-        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         if learner is not None:
             inbox.store_reply(session, incoming, learner.id, _refused(wrong))
             return
@@ -123,7 +130,7 @@ class Dispatcher:
             self._refused.popitem(last=False)
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
-        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         return Context(session, incoming, self.catalog(), incoming.arrived, self.rng, learner, pages=self.pages)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
@@ -156,7 +163,7 @@ class Dispatcher:
         if (known_reply := inbox.stored_reply(ctx.session, incoming)) is not None:
             return known_reply
         reply = named[0].handler(ctx, named[1])
-        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today.isoformat())
+        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today)
         if bound is not None:
             inbox.store_reply(ctx.session, incoming, bound.id, reply)
         return reply

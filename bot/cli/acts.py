@@ -63,7 +63,7 @@ def _read(declared: Mapping[str, tuple[Any, ActValue, Any]], typed: Mapping[str,
 
 def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
     """Do it, rehearse it or look, print what follows, and end with its status."""
-    from bot.storage.db.rehearsal import rehearse
+    from bot.storage.db.engine import rehearse
 
     if not action.effect:
         run = context.writing if action.audit else context.reading

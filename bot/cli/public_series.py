@@ -19,9 +19,9 @@ from bot.channels.dingtalk.push import Groups
 from bot.channels.outbound.apis import dingtalk_api, wechat_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.outbound.tokens import SingleRunTokens
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.context import Apply, As, Json, context
-from bot.cli.people import SingleRunTokens
 from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
 from bot.domain.message import Refusal, Reply

@@ -6,11 +6,12 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from bot.commands.actions import Act, ActValue, Outcome, action
+from bot.commands.actions import Act, ActValue, Outcome, SheetName, action
 from bot.domain.message import Misuse
 from bot.domain.text.dates import find_day
 from bot.services import activity
 from bot.storage import activity as activity_rows
+from bot.storage.files.table_reader import read_table
 
 Year = Annotated[int | None, ActValue("年度", "年度，不写即今年", "--year")]
 Id = Annotated[int, ActValue("编号", "计划活动的编号，见 duty list")]
@@ -29,11 +30,13 @@ def import_duties(
     file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：法律 责任处室 形式 次数 期限 联络员 依据")],
     year: Year = None,
     form: Annotated[list[str] | None, ActValue("形式", "允许新增的形式，可多次", "--form")] = None,
+    sheet: SheetName = "",
 ) -> Outcome:
     """导入责任清单：列出新增、变更；加 --apply 写入，并生成计划活动和活动草稿。重复导入不变。"""
     act.require_whole_agency()
     list_year = year or act.today.year
-    lines, notes = activity.read_duty_list(file, list_year, act.catalog.library, frozenset(form or ()))
+    asked = activity.layout(list_year, act.catalog.library, frozenset(form or ()))
+    lines, notes = activity.read_duty_list(act.session, read_table(file, asked, sheet), asked, act.catalog.library, act.now)
     if act.applies:
         plan = activity.import_list(act.session, act.catalog, act.author, lines, list_year, act.now)
     else:

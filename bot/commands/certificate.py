@@ -13,11 +13,12 @@ from bot.domain.certificate import STATE_LABELS, code_text, full_number, page_pa
 from bot.domain.message import Misuse, Option, Refusal, Reply
 from bot.domain.text.dates import find_day
 from bot.domain.times import chinese_date, day_of
-from bot.services.certificate import certificates, exam_certificates
+from bot.services.certificate import certificates
 from bot.services.certificate.certificates import WantedCertificate
 from bot.storage import certificate
 from bot.storage.certificate import IssuedCertificate
 from bot.storage.exam import exams
+from bot.storage.people import accounts
 
 MAX_SHOWN = 5
 
@@ -121,11 +122,11 @@ def _wanted_of_exam(act: Act, exam_id: int) -> list[WantedCertificate]:
         raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
     if not exam.tells_score:
         raise Refusal(f"考试 {exam_id}《{exam.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
-    return exam_certificates.list_wanted(act.session, act.catalog, exam)
+    return certificates.list_wanted(act.session, act.catalog, exam)
 
 
 def _wanted_by_name(act: Act, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
-    person = certificate.person_by_staff_no(act.session, staff_no)
+    person = accounts.person_by_staff_no(act.session, staff_no)
     if person is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
     facts = certificates.build_facts(act.session, person[0], kind, title, day, result=result, hours=hours, name=person[1], issuer=issuer)

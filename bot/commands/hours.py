@@ -10,6 +10,7 @@ from bot.domain.hours import policy
 from bot.domain.hours.policy import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
+from bot.domain.text.numbers import find_row_number
 from bot.domain.times import chinese_day, duration_text
 from bot.services.hours import forecast
 from bot.services.study import streak as study_streak
@@ -127,8 +128,8 @@ def _entry_line(ctx: Context, entry: explanations.LedgerLine) -> str:
 
 
 def _explain_entry(ctx: Context, entry_number: str) -> Reply:
-    number = entry_number.lstrip("#")
-    entry = explanations.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    number = find_row_number(entry_number)
+    entry = None if number is None else explanations.entry(ctx.session, ctx.me.id, number)
     if entry is None:
         raise Refusal(f"您的学时流水里没有「{entry_number[:20]}」这一条。发送「为什么」看最近几条的编号。")
     rule = next((version for version in ctx.catalog.policy.versions if version.line == entry.rule and version.version == entry.version), None)

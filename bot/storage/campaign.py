@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, case, func, select, type_coerce, update
+from sqlalchemy import ColumnElement, Integer, Subquery, case, cast, func, literal, select, type_coerce, update
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
@@ -16,10 +16,10 @@ from bot.domain.campaign.schedule import Schedule, schedule_from_json, schedule_
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import Audience
 from bot.domain.times import day_of
-from bot.storage.db.query import Query, Statement, bind, binds, columns, insert, table
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
 from bot.storage.people import audience as audience_rows
 from bot.storage.tables.campaign import CampaignRow, OccurrenceRow
-from bot.storage.tables.columns import JsonType, stamp
+from bot.storage.tables.columns import JsonType, MomentType
 from bot.storage.tables.delivery import DeliveryRow
 
 _CONTENT = JsonType(campaign_content.content_json, campaign_content.content_from_json)
@@ -206,11 +206,6 @@ _PART = Query(
     ),
     gives=int,
 )
-# Plain text: an audience is a text that is made anew for each (bot/storage/people/audience.py).
-_QUEUE = """INSERT INTO delivery (campaign_id, occurrence_id, person_id, state, channel, tries, created_at, not_before, holder, platform_id, error)
-    SELECT CAST(:campaign_id AS INTEGER), CAST(:occurrence_id AS INTEGER), s.id, CASE WHEN s.reason = '' THEN 'queued' ELSE 'skipped' END, '', 0,
-           :made, :made, '', '', s.reason FROM ({selection}) s WHERE s.id > :after ORDER BY s.id LIMIT :piece"""
-_COUNT_SELECTED = "SELECT COALESCE(SUM(CASE WHEN s.reason = '' THEN 1 ELSE 0 END), 0), COUNT(*) FROM ({selection}) s"
 _QUEUED_TO = Query(
     select(func.count(), func.max(_deliveries.c.person_id)).where(_OF_OCCURRENCE, _deliveries.c.person_id > bind("after")),
     gives=tuple[int, int | None],
@@ -246,6 +241,31 @@ def add_occurrence(
     return _OCCUR.first(session, **values)
 
 
+def _queue_selected(selected: Subquery) -> Query[tuple[Any, ...]]:
+    """A delivery for each of the next people selected; skipped from the beginning where there is a reason."""
+    made = bind("made", MomentType)
+    values: dict[str, ColumnElement[Any]] = {
+        "campaign_id": cast(bind("campaign_id"), Integer),
+        "occurrence_id": cast(bind("occurrence_id"), Integer),
+        "person_id": selected.c.id,
+        "state": case((selected.c.reason == "", "queued"), else_="skipped"),
+        "channel": literal(""),
+        "tries": literal(0),
+        "created_at": made,
+        "not_before": made,
+        "holder": literal(""),
+        "platform_id": literal(""),
+        "error": selected.c.reason,
+    }
+    people = select(*values.values()).where(selected.c.id > bind("after")).order_by(selected.c.id).limit(bind("piece", Integer))
+    return Query(insert(_deliveries).from_select(list(values), people, include_defaults=False))
+
+
+def _count_selected(selected: Subquery) -> Query[tuple[int, int]]:
+    """How many are invited, of how many."""
+    return Query(select(func.count(case((selected.c.reason == "", 1))), func.count()).select_from(selected), gives=tuple[int, int])
+
+
 PIECE = 2_000
 """Deliveries that are queued in one transaction: about 30 ms, after which answers are written."""
 
@@ -257,9 +277,10 @@ def queue_deliveries(
 
     `after` is the last person who has a delivery already. The counts are those of everybody.
     """
-    selection, values = audience_rows.selection_statement(session, audience, day_of(now), now)
-    queue = Statement(_QUEUE.format(selection=selection))
-    queue.run(session, **values, campaign_id=campaign_id, occurrence_id=occurrence_id, made=stamp(now), after=after, piece=PIECE)
+    selection, values = audience_rows.selection(session, audience, day_of(now), now)
+    selected = selection.subquery("selected")
+    piece = {"campaign_id": campaign_id, "occurrence_id": occurrence_id, "made": now, "after": after, "piece": PIECE}
+    _queue_selected(selected).run(session, **values, **piece)
     added, last_person = _QUEUED_TO.one(session, occurrence_id=occurrence_id, after=after)
     is_complete = added < PIECE
     if is_complete:
@@ -270,7 +291,7 @@ def queue_deliveries(
         if after:
             # Everybody was counted with the first piece: counting takes longer than queueing one.
             return (*_COUNTS.one(session, occurrence_id=occurrence_id), is_complete)
-        invited, total = map(int, Statement(_COUNT_SELECTED.format(selection=selection)).one(session, **values))
+        invited, total = _count_selected(selected).one(session, **values)
     excluded = total - invited
     _COUNTED.run(session, occurrence_id=occurrence_id, people=invited, left_out=excluded, said=note if invited else "没有可发的人")
     return invited, excluded, is_complete

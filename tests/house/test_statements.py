@@ -16,9 +16,7 @@ from sqlalchemy import Engine
 
 import bot.services
 import bot.storage
-from bot.domain.reports import Scope
 from bot.storage.db.query import Query, Statement
-from bot.storage.reports.scope import office_sql
 
 POSTGRES_ONLY = re.compile(r"\bFOR (NO KEY )?(UPDATE|SHARE|KEY SHARE)\b|\bpg_\w+\(|hashtextextended|^LOCK TABLE|= ANY\(|\bunnest\(")
 """Locks and arrays: what only PostgreSQL has, for which SQLite's one writer needs nothing."""
@@ -32,9 +30,6 @@ FILLED = {
     "locked": "",
     "once_a_day": "1 = 1",
     "done": "1 = 0",
-    "only": "",
-    "papers": "SELECT id FROM sitting",
-    "office": office_sql(Scope((1,))),
     "condition": "1 = 1",
     "extra": "",
 }

@@ -12,8 +12,8 @@ from bot.domain.people.directory import Department, Directory, DirectoryMember
 from bot.services.people import directory
 from bot.services.people import roster as people_roster
 from bot.services.people.roster import RosterImportPlan
-from bot.services.people.roster_file import BadRosterRows
 from bot.storage.db.database import Database
+from bot.storage.files.table_reader import BadTableRows
 from bot.storage.people import roster
 from tests.conftest import NOW
 
@@ -98,7 +98,7 @@ def desk_id(database: Database, staff_no: str) -> int:
 
 def test_an_account_that_belongs_to_somebody_else_is_a_conflict_for_a_person_to_decide(sync: Sync) -> None:
     sync()
-    with pytest.raises(BadRosterRows) as caught:
+    with pytest.raises(BadTableRows) as caught:
         sync((*STAFF, DirectoryMember("other", "赵六", (2,), "1003")))
     assert "工号都是 1003" in str(caught.value)
 
@@ -118,7 +118,7 @@ def test_a_path_may_stand_before_every_department(sync: Sync) -> None:
     ],
 )
 def test_what_cannot_be_taken_is_named_and_nothing_is_written(database: Database, sync: Sync, entry: DirectoryMember, what: str) -> None:
-    with pytest.raises(BadRosterRows, match=what):
+    with pytest.raises(BadTableRows, match=what):
         sync((*STAFF, entry))
     assert database.read_now(roster.list_people) == []
 

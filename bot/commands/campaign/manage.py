@@ -21,6 +21,7 @@ from bot.domain.message import Misuse, Option, Refusal, Reply, plain_text
 from bot.domain.people.audience import describe_audience, parse_audience
 from bot.domain.people.person import CHANNELS, RoleName
 from bot.domain.text.dates import find_day
+from bot.domain.text.numbers import find_row_number
 from bot.services.campaign import manage, packs, push
 from bot.services.delivery import nudge, progress
 from bot.storage import campaign
@@ -51,10 +52,10 @@ Reason = Annotated[str, ActValue("原因", "原因", "--reason")]
 
 
 def parse_campaign_id(text: str, example: str) -> int:
-    parsed = re.fullmatch(r"#?(\d{1,9})", text.strip())
-    if parsed is None:
+    number = find_row_number(text)
+    if number is None:
         raise Refusal(ASK_ID.format(usage=example))
-    return int(parsed[1])
+    return number
 
 
 def campaign_json(row: Campaign) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def campaigns(ctx: Context, argument: str) -> Reply:
     acts = actions.under("活动")
     if word in acts:
         return acts[word].say(ctx, rest.strip(), f"活动 {word}")
-    if re.fullmatch(r"#?\d{1,9}", argument):
+    if find_row_number(argument) is not None:
         return show_campaign.say(ctx, argument)
     others = "、".join(f"活动 {subcommand} 12" for subcommand in acts if subcommand not in ("新建", "包"))
     raise Refusal(f"没有看懂「活动 {argument[:20]}」。可以说：活动、活动 12、{NEW_USAGE}、{others}。")

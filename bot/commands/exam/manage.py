@@ -28,6 +28,7 @@ from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import parse_audience
 from bot.domain.people.person import RoleName
 from bot.domain.text.dates import read_moment, read_span
+from bot.domain.text.numbers import find_points, find_whole
 from bot.services.exam import extra_time, manage
 from bot.services.exam.manage import ExamPreview, ExamProgress
 from bot.storage.exam import attempts, exams
@@ -43,7 +44,7 @@ NEW_EXAMPLE = (
 EXTRAS = ("条件", "迟到", "次数", "出分", "宽限", "依据")
 _EXTRA = re.compile(rf"({'|'.join(EXTRAS)})\s*[=:：]\s*(.*)")
 _EXTEND = re.compile(r"#?(\d{1,9})\s+(\S{1,40})\s+(\d{1,4})\s*(?:分钟?)?\s+(?:原因\s*[=:：]\s*)?(\S.*)", re.DOTALL)
-_MAKEUP = re.compile(r"#?(\d{1,9})\s+(\d{4}-\d{2}-\d{2}\s.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\d{1,4}(?:\.\d{1,3})?)\s*分?)?")
+_MAKEUP = re.compile(r"#?(\d{1,9})\s+(\S.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\S+?(?:\s*分)?))?")
 
 ASK_ID = "请写考试的编号，例如「{usage}」。发送「考试 管理」看列表。"
 Id = Annotated[int, ActValue("编号", "考试编号", ask=ASK_ID)]
@@ -121,10 +122,10 @@ def read_extras(pieces: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _parse_count(text: str, label: str) -> int:
-    match = re.fullmatch(r"(\d{1,4})\s*(?:分钟|秒|次)?", text)
-    if match is None:
+    count = find_whole(text, "分钟", "秒", "次")
+    if count is None or not 0 <= count < 10_000:
         raise Refusal(f"{label}请写数字，例如 {label}=3。")
-    return int(match[1])
+    return count
 
 
 # ── Before ──
@@ -372,7 +373,14 @@ def _parse_makeup(ctx: Context, word: str, typed: str) -> Mapping[str, Any]:
         raise Refusal("请写明补哪一场、什么时候，例如「考试 补考 12 2026-03-20 09:00 至 11:00 缺考和不及格 最多 60 分」。")
     opens, closes = read_span(match[2], ctx.today)
     rule = next((key for key, label in manage.MAKEUP_RULES.items() if label == match[3]), "both")
-    return {"exam_id": int(match[1]), "opens": opens, "closes": closes, "rule": rule, "cap": None if match[4] is None else float(match[4])}
+    return {"exam_id": int(match[1]), "opens": opens, "closes": closes, "rule": rule, "cap": None if match[4] is None else _read_cap(match[4])}
+
+
+def _read_cap(typed: str) -> float:
+    points = find_points(typed)
+    if points is None or not 0 < points < 10**7:
+        raise Refusal(f"「{typed[:20]}」不是分数，最多计多少分请写成 60 或 59.5。")
+    return points / 1000
 
 
 def _read_rule(typed: str) -> str:
@@ -386,7 +394,7 @@ def draft_makeup(
     opens: Annotated[Any, ActValue("时间", "开放时间，如 2026-03-20 09:00", "--opens", read=read_moment, raw=str)],
     closes: Annotated[Any, ActValue("时间", "截止时间", "--closes", read=read_moment, raw=str)],
     rule: Annotated[str, ActValue("谁", "缺考、不及格、缺考和不及格（也可写 absent、failed、both）", "--who", read=_read_rule)] = "both",
-    cap: Annotated[float | None, ActValue("分数", "最多计多少分，默认及格线", "--cap")] = None,
+    cap: Annotated[float | None, ActValue("分数", "最多计多少分，默认及格线", "--cap", read=_read_cap, raw=str | None)] = None,
 ) -> Outcome:
     """安排补考：缺考、不及格的人，另一份卷，只补一次。不加 --apply 只看名单。"""
     limit = None if cap is None else round(cap * 1000)

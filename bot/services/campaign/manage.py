@@ -23,8 +23,8 @@ from bot.services.campaign.cost import schedule_cost
 from bot.services.campaign.notifications import notify_recalled
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
-from bot.storage.people import admin_scope
 from bot.storage.people import audience as people_audience
+from bot.storage.people import roster
 from bot.storage.system import audit, switches
 
 NAMES_SHOWN = 20
@@ -44,7 +44,7 @@ class RecallOutcome:
 
 def author_of(session: Session, learner: Learner, via: str) -> Author:
     """An administrator and what they reach. With a unit in their role: that unit and all below it; with none: the whole agency."""
-    return Author(learner.staff_no, via, admin_scope.admin_roots(session, learner.id))
+    return Author(learner.staff_no, via, roster.admin_roots(session, learner.id))
 
 
 def require_campaign(session: Session, author: Author, campaign_id: int, *, hold: bool = False) -> Campaign:

@@ -24,7 +24,7 @@ from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.exam import attempts, exams
-from bot.storage.grading import corrected_papers
+from bot.storage.grading import corrections
 from bot.storage.people import audience
 from bot.storage.system import audit
 
@@ -213,7 +213,7 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
 
 def _revert_passes(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
     """Take back hours and certificates that were given for passes, unless they were earned in another way as well."""
-    passed_otherwise = corrected_papers.people_passed(session, cancelled.root)
+    passed_otherwise = corrections.people_passed(session, cancelled.root)
     for attempt in attempts.of_exam(session, cancelled.id):
         if attempt.passed:
             if attempt.person_id not in passed_otherwise:

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from bot.domain.message import Refusal
 from bot.domain.people.directory import Department, Directory, DirectoryMember
-from bot.services.people.roster_file import CHANNELS, BadRosterRows, Roster, RosterLine, RowFault
+from bot.services.people.roster_file import CHANNELS, LAYOUT, Roster, RosterLine
 from bot.storage.files import cells
+from bot.storage.files.table_reader import BadTableRows, RowFault
 from bot.storage.people.roster import PersonRecord
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ def roster_of_directory(directory: Directory, known: Sequence[PersonRecord], *, 
 
     A member is who the account is bound to, else who has the staff number that the contacts give; a member without either is left out and named.
     Whoever is on the roster without an account on this channel stays as they are: an app sees only a part of its corporation. `under` is a path
-    put before every department. Raises `BadRosterRows` when what the contacts say cannot be taken, and `Refusal` when they are empty.
+    put before every department. Raises `BadTableRows` when what the contacts say cannot be taken, and `Refusal` when they are empty.
     """
     column = _COLUMN_OF[directory.channel]
     paths = _department_paths(directory.departments, under)
@@ -46,7 +47,7 @@ def roster_of_directory(directory: Directory, known: Sequence[PersonRecord], *, 
             continue
         people[line.staff_no.casefold()] = line
     if faults:
-        raise BadRosterRows(sorted(faults))
+        raise BadTableRows(LAYOUT.title, faults)
     if not people:
         raise Refusal("通讯录里没有一个有工号的人，什么都没有改动。请检查应用的可见范围，以及工号填在哪个字段（--staff-no）。")
     unchanged = [

@@ -13,6 +13,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from bot.domain.exam.exam import Exam
@@ -45,30 +46,21 @@ from bot.domain.people.person import CHANNELS
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
-from bot.storage.db.query import Statement, stream
+from bot.storage.db.query import Query, bind, columns, table
 from bot.storage.exam import exams
-from bot.storage.reports.scope import bind_values, make_table, office_sql, report
+from bot.storage.reports.scope import make_table, people_in_office, report
 from bot.storage.study import grades
 from bot.storage.study.grades import CountingGrade
-from bot.storage.tables.columns import moment
+from bot.storage.tables.exam import AttemptRow
+from bot.storage.tables.library import QuestionVersionRow
+from bot.storage.tables.people import PersonRow
+from bot.storage.tables.study import AnswerRow, SittingItemRow
+from bot.storage.tables.system import LinkRow, VisitRow
 
+_ATTEMPT, _PERSON, _ANSWER, _ITEM, _VERSION, _LINK, _VISIT = (
+    table(row) for row in (AttemptRow, PersonRow, AnswerRow, SittingItemRow, QuestionVersionRow, LinkRow, VisitRow)
+)
 NO_EXAM = "没有这场考试，请写考试的编号或全名。发送「考试」看列表。"
-_PAPERS = Statement(
-    """SELECT t.sitting_id, t.person_id, t.n, t.started_at, p.staff_no, p.name FROM attempt t JOIN person p ON p.id = t.person_id
-       WHERE t.exam_id = :exam AND t.state = 'closed' AND t.closed_at < :until ORDER BY t.sitting_id"""
-)
-_ARRIVALS = Statement(
-    """SELECT a.sitting_id, a.n, a.arrived_at, a.channel FROM answer a JOIN attempt t ON t.sitting_id = a.sitting_id
-       WHERE t.exam_id = :exam ORDER BY a.sitting_id, a.arrived_at, a.id"""
-)
-_BODIES = Statement(
-    """SELECT DISTINCT v.id, v.question, v.version, v.body FROM question_version v JOIN sitting_item i ON i.version_id = v.id
-       JOIN attempt t ON t.sitting_id = i.sitting_id WHERE t.exam_id = :exam"""
-)
-_VISITS = Statement(
-    """SELECT l.person_id, COUNT(*) FROM visit v JOIN link l ON l.id = v.link_id WHERE l.purpose = 'exam' AND l.ref = :ref GROUP BY l.person_id"""
-)
-_CLOSED_SITTINGS = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :exam AND t.state = 'closed'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +83,39 @@ class ReportedVersion:
     question: Question
 
 
+_OF_EXAM = _ATTEMPT.c.exam_id == bind("exam")
+_PAPERS = Query(
+    select(*columns(_ATTEMPT, ReportedPaper, staff_no=_PERSON.c.staff_no, name=_PERSON.c.name))
+    .join_from(_ATTEMPT, _PERSON, _PERSON.c.id == _ATTEMPT.c.person_id)
+    .where(_OF_EXAM, _ATTEMPT.c.state == "closed", _ATTEMPT.c.closed_at < bind("until"))
+    .order_by(_ATTEMPT.c.sitting_id),
+    gives=ReportedPaper,
+)
+_ARRIVALS = Query(
+    select(_ANSWER.c.sitting_id, _ANSWER.c.n, _ANSWER.c.arrived_at, _ANSWER.c.channel)
+    .join_from(_ANSWER, _ATTEMPT, _ATTEMPT.c.sitting_id == _ANSWER.c.sitting_id)
+    .where(_OF_EXAM)
+    .order_by(_ANSWER.c.sitting_id, _ANSWER.c.arrived_at, _ANSWER.c.id),
+    gives=tuple[int, int, datetime, str],
+)
+_BODIES = Query(
+    select(_VERSION.c.id, _VERSION.c.question, _VERSION.c.body)
+    .distinct()
+    .join_from(_VERSION, _ITEM, _ITEM.c.version_id == _VERSION.c.id)
+    .join(_ATTEMPT, _ATTEMPT.c.sitting_id == _ITEM.c.sitting_id)
+    .where(_OF_EXAM),
+    gives=tuple[int, str, str],
+)
+_VISITS = Query(
+    select(_LINK.c.person_id, func.count())
+    .join_from(_VISIT, _LINK, _LINK.c.id == _VISIT.c.link_id)
+    .where(_LINK.c.purpose == "exam", _LINK.c.ref == bind("ref"))
+    .group_by(_LINK.c.person_id),
+    gives=tuple[int, int],
+)
+_GRADES = grades.grades_of_sittings(select(_ATTEMPT.c.sitting_id).where(_OF_EXAM, _ATTEMPT.c.state == "closed"))
+
+
 def find_exam(session: Session, about: str) -> Exam:
     """The exam of a number or a full name. Raises `Refusal` for none, or where several are called so."""
     wanted = about.strip().lstrip("#")
@@ -109,38 +134,39 @@ def find_exam(session: Session, about: str) -> Exam:
 
 def visible_papers(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> list[ReportedPaper]:
     """The closed tries of those whom the asker may see, as they stood on the day asked for."""
-    rows = _PAPERS.all(session, exam=exam.id, until=bind_values(ask)["until"])
-    closed_papers = [ReportedPaper(row[0], row[1], row[2], moment(row[3]), row[4], row[5]) for row in rows]
+    closed_papers = _PAPERS.all(session, exam=exam.id, until=ask.until)
     if scope.roots is None:
         return closed_papers
-    text = f"WITH RECURSIVE {office_sql(scope)} SELECT DISTINCT person_id FROM office"  # noqa: S608
-    visible = {row[0] for row in stream(session, text, bind_values(ask))}
+    visible = set(people_in_office(session, scope, ask.last))
     return [paper for paper in closed_papers if paper.person_id in visible]
 
 
 def grades_of(session: Session, exam: Exam, sittings: Collection[int]) -> list[CountingGrade]:
     """The grades that count of some papers of an exam."""
-    return [grade for grade in grades.grades_of_sittings(session, _CLOSED_SITTINGS, exam=exam.id) if grade.sitting_id in sittings]
+    return [grade for grade in _GRADES.all(session, exam=exam.id) if grade.sitting_id in sittings]
 
 
 def question_versions(session: Session, exam: Exam) -> dict[int, ReportedVersion]:
     """The questions of an exam's papers by version row."""
-    rows = _BODIES.all(session, exam=exam.id)
-    several = {row[1] for row in rows if sum(other[1] == row[1] for other in rows) > 1}
-    return {row[0]: ReportedVersion(f"{row[1]}@{row[0]}" if row[1] in several else row[1], question_from_body(json.loads(row[3]))) for row in rows}
+    versions = _BODIES.all(session, exam=exam.id)
+    editions = Counter(name for _, name, _ in versions)
+    return {
+        version_id: ReportedVersion(f"{name}@{version_id}" if editions[name] > 1 else name, question_from_body(json.loads(body)))
+        for version_id, name, body in versions
+    }
 
 
 def answer_arrivals(session: Session, exam: Exam) -> dict[int, list[tuple[int, datetime, str]]]:
     """(place, arrival, channel) of the answers of each paper, in the order in which they came."""
     arrivals: dict[int, list[tuple[int, datetime, str]]] = {}
-    for sitting_id, place, arrived_at, channel in _ARRIVALS.all(session, exam=exam.id):
-        arrivals.setdefault(sitting_id, []).append((place, moment(arrived_at), channel))
+    for sitting_id, place, arrived_at, channel in _ARRIVALS.stream(session, exam=exam.id):
+        arrivals.setdefault(sitting_id, []).append((place, arrived_at, channel))
     return arrivals
 
 
 def browser_counts(session: Session, exam: Exam) -> dict[int, int]:
     """In how many browsers each person has opened an exam's page, as far as visits are still kept."""
-    return {row[0]: int(row[1]) for row in _VISITS.all(session, ref=str(exam.id))}
+    return dict(_VISITS.all(session, ref=str(exam.id)))
 
 
 # ── 题目分析 ──
