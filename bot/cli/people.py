@@ -21,7 +21,7 @@ from bot.cli.context import Apply, As, Json, context
 from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.people import roster_outcome
 from bot.domain.message import Misuse, Refusal
-from bot.domain.people.directory import Directory
+from bot.domain.people.person import Directory
 from bot.services.people import directory
 from bot.settings import Settings
 from bot.storage.people import roster as people_roster

@@ -11,7 +11,6 @@ from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.router import Context, command
 from bot.domain.certificate import STATE_LABELS, code_text, full_number, page_path
 from bot.domain.message import Misuse, Option, Refusal, Reply
-from bot.domain.text.dates import find_day
 from bot.domain.times import chinese_date, day_of
 from bot.services.certificate import certificates
 from bot.services.certificate.certificates import WantedCertificate
@@ -55,20 +54,13 @@ def _certificate_lines(ctx: Context, held: IssuedCertificate) -> list[str]:
 # ── For administrators ──
 
 
-def _parse_day(text: str) -> date:
-    day = find_day(text)
-    if day is None:
-        raise Misuse("日期应写作 2026-07-01。")
-    return day
-
-
 Number = Annotated[str, ActValue("证书编号", "证书编号，例如 XF-2026-000123-K")]
 Reason = Annotated[str, ActValue("原因", "原因，记入审计；本人可见，公开页不显示", "--reason")]
 Title = Annotated[str | None, ActValue("名称", "考试、竞赛或学习的名称", "--title")]
 Result = Annotated[str | None, ActValue("结果", "结果，照写在证书上，例如“成绩 92 分，考试合格”“荣获一等奖”", "--result")]
 Hours = Annotated[str | None, ActValue("学时", "学时数", "--hours")]
 Issuer = Annotated[str | None, ActValue("单位", "发证单位，不写即单位树的最上一级", "--issuer")]
-Day = Annotated[date | None, ActValue("日期", "考试、竞赛或学习的日期，例如 2026-07-01", "--day", read=_parse_day, raw=str | None)]
+Day = Annotated[date | None, ActValue("日期", "考试、竞赛或学习的日期，例如 2026-07-01", "--day", year="past")]
 ACT_LABELS = {"issue": "签发", "none": "早已签发"}
 KINDS = {"竞赛": "contest", "学习": "study", "考试": "exam"}
 STATES = {label: state for state, label in STATE_LABELS.items()}

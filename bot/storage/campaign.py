@@ -9,62 +9,76 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Subquery, case, cast, func, literal, select, type_coerce, update
 from sqlmodel import Session
 
-from bot.domain.campaign import content as campaign_content
-from bot.domain.campaign.campaign import Campaign
-from bot.domain.campaign.content import CampaignContent
+from bot.domain.campaign.campaign import SYSTEM, Campaign
+from bot.domain.campaign.content import CampaignContent, content_from_json, content_json
 from bot.domain.campaign.schedule import Schedule, schedule_from_json, schedule_json
-from bot.domain.people import audience as people_audience
-from bot.domain.people.audience import Audience
+from bot.domain.people.audience import Audience, audience_from_json, audience_json
 from bot.domain.times import day_of
+from bot.storage.db.engine import is_sqlite_session
 from bot.storage.db.query import Query, bind, binds, columns, insert, table
 from bot.storage.people import audience as audience_rows
 from bot.storage.tables.campaign import CampaignRow, OccurrenceRow
 from bot.storage.tables.columns import JsonType, MomentType
 from bot.storage.tables.delivery import DeliveryRow
 
-_CONTENT = JsonType(campaign_content.content_json, campaign_content.content_from_json)
-_SCHEDULE = JsonType(schedule_json, schedule_from_json)
-_AUDIENCE = JsonType(people_audience.audience_json, people_audience.audience_from_json)
-_RULE = JsonType(dict, dict)
-
 _campaigns, _deliveries, _occurrences = table(CampaignRow), table(DeliveryRow), table(OccurrenceRow)
-_THIS = _campaigns.c.id == bind("campaign_id")
-_FIELDS = {
-    **binds("name", "kind", "missed", "clause"),
-    "content": bind("content", _CONTENT),
-    "rhythm": bind("schedule", _SCHEDULE),
-    "audience": bind("audience", _AUDIENCE),
-    "delivery": bind("delivery", _RULE),
+_CONTENT = JsonType(content_json, content_from_json)
+_JSON = {
+    "content": _CONTENT,
+    "rhythm": JsonType(schedule_json, schedule_from_json),
+    "audience": JsonType(audience_json, audience_from_json),
+    "delivery": JsonType(dict, dict),
 }
+"""What the JSON columns of a campaign hold."""
+
+
+# ── Campaigns ──
+
+_PLAN = binds("name", "kind", "missed", "clause") | {name: bind(name, kind) for name, kind in _JSON.items()}
+_stored = {name: type_coerce(_campaigns.c[name], kind) for name, kind in _JSON.items()}
 _SELECT = select(
     *columns(
         _campaigns,
         Campaign,
-        content=type_coerce(_campaigns.c.content, _CONTENT),
-        schedule=type_coerce(_campaigns.c.rhythm, _SCHEDULE),
-        audience=type_coerce(_campaigns.c.audience, _AUDIENCE),
-        delivery=type_coerce(_campaigns.c.delivery, _RULE),
+        content=_stored["content"],
+        schedule=_stored["rhythm"],
+        audience=_stored["audience"],
+        delivery=_stored["delivery"],
     )
 )
+_IS_ONE = _campaigns.c.id == bind("id")
 _ADD = Query(
     insert(_campaigns)
-    .values(_FIELDS | binds("state", "created_by", "created_at") | {"version": 1, "changed_at": bind("created_at")})
+    .values(_PLAN | binds("state", "created_by") | {"version": 1, "created_at": bind("now"), "changed_at": bind("now")})
     .returning(_campaigns.c.id),
     gives=int,
 )
-_GET = Query(_SELECT.where(_THIS), gives=Campaign)
-_HOLD = Query(_SELECT.where(_THIS).with_for_update(), gives=Campaign)
-_LOCK_IF_FREE = Query(_SELECT.where(_THIS).with_for_update(skip_locked=True), gives=Campaign)
-_ALL = Query(_SELECT.where(_campaigns.c.created_by != "system").order_by(_campaigns.c.id.desc()), gives=Campaign)
+_GET = Query(_SELECT.where(_IS_ONE), gives=Campaign)
+_LOCK = Query(select(_campaigns.c.id).where(_IS_ONE).with_for_update(skip_locked=True), gives=int)
+_HOLD = Query(select(_campaigns.c.id).where(_IS_ONE).with_for_update(), gives=int)
+_ALL = Query(_SELECT.where(_campaigns.c.created_by != SYSTEM).order_by(_campaigns.c.id.desc()), gives=Campaign)
 _DUE = Query(
-    select(_campaigns.c.id).where(_campaigns.c.state == "running", _campaigns.c.planned_until <= bind("now")).order_by(_campaigns.c.id), gives=int
+    select(_campaigns.c.id).where(_campaigns.c.state == "running", _campaigns.c.planned_until <= bind("now")).order_by(_campaigns.c.id),
+    gives=int,
 )
-_CHANGE = Query(update(_campaigns).where(_THIS).values(_FIELDS | {"version": _campaigns.c.version + 1, "changed_at": bind("at")}))
-_STATE = Query(update(_campaigns).where(_THIS, _campaigns.c.state == bind("was")).values(state=bind("becomes"), changed_at=bind("at")))
-_PLANNED = Query(update(_campaigns).where(_THIS).values(planned_until=bind("until")))
+_CHANGE = Query(update(_campaigns).values(_PLAN | {"version": _campaigns.c.version + 1, "changed_at": bind("now")}).where(_IS_ONE))
+_SET_STATE = Query(update(_campaigns).values(binds("state") | {"changed_at": bind("now")}).where(_IS_ONE, _campaigns.c.state == bind("was")))
+_SET_PLANNED = Query(update(_campaigns).values(binds("planned_until")).where(_IS_ONE))
 
 
-# ── Campaigns ──
+def _plan(
+    name: str, content: CampaignContent, schedule: Schedule, audience: Audience, delivery: dict[str, Any], missed: str, clause: str
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": content.kind,
+        "content": content,
+        "rhythm": schedule,
+        "audience": audience,
+        "delivery": delivery,
+        "missed": missed,
+        "clause": clause,
+    }
 
 
 def add(
@@ -81,34 +95,26 @@ def add(
     delivery: dict[str, Any] | None = None,
     state: str = "draft",
 ) -> int:
-    return _ADD.one(
-        session,
-        name=name,
-        kind=content.kind,
-        content=content,
-        schedule=schedule,
-        audience=audience,
-        delivery=delivery or {},
-        missed=missed,
-        clause=clause,
-        state=state,
-        created_by=by,
-        created_at=at,
-    )
+    plan = _plan(name, content, schedule, audience, delivery or {}, missed, clause)
+    return _ADD.one(session, **plan, state=state, created_by=by, now=at)
 
 
 def get(session: Session, campaign_id: int) -> Campaign | None:
-    return _GET.first(session, campaign_id=campaign_id)
+    return _GET.first(session, id=campaign_id)
 
 
 def get_locked(session: Session, campaign_id: int) -> Campaign | None:
     """A campaign that nobody else changes until this transaction ends."""
-    return _HOLD.first(session, campaign_id=campaign_id)
+    if not is_sqlite_session(session):
+        _HOLD.first(session, id=campaign_id)
+    return get(session, campaign_id)
 
 
 def lock_if_free(session: Session, campaign_id: int) -> Campaign | None:
     """As `get_locked`, but None when another replica has it locked."""
-    return _LOCK_IF_FREE.first(session, campaign_id=campaign_id)
+    if not is_sqlite_session(session) and _LOCK.first(session, id=campaign_id) is None:
+        return None
+    return get(session, campaign_id)
 
 
 def all_campaigns(session: Session) -> list[Campaign]:
@@ -123,29 +129,18 @@ def due_ids(session: Session, now: datetime) -> list[int]:
 
 def change(session: Session, campaign: Campaign, at: datetime) -> None:
     """Write a campaign's fields as its next version."""
-    _CHANGE.run(
-        session,
-        campaign_id=campaign.id,
-        name=campaign.name,
-        kind=campaign.kind,
-        content=campaign.content,
-        schedule=campaign.schedule,
-        audience=campaign.audience,
-        delivery=campaign.delivery,
-        missed=campaign.missed,
-        clause=campaign.clause,
-        at=at,
-    )
+    plan = _plan(campaign.name, campaign.content, campaign.schedule, campaign.audience, dict(campaign.delivery), campaign.missed, campaign.clause)
+    _CHANGE.run(session, **plan, id=campaign.id, now=at)
 
 
 def set_state(session: Session, campaign_id: int, was: str, state: str, at: datetime) -> bool:
     """True for the one caller that brought it from one state to the other."""
-    return _STATE.run(session, campaign_id=campaign_id, was=was, becomes=state, at=at) == 1
+    return _SET_STATE.run(session, id=campaign_id, was=was, state=state, now=at) == 1
 
 
 def set_planned_until(session: Session, campaign_id: int, until: datetime | None) -> None:
     """The moment from which on due times will be looked at; None for never."""
-    _PLANNED.run(session, campaign_id=campaign_id, until=until)
+    _SET_PLANNED.run(session, id=campaign_id, planned_until=until)
 
 
 # ── Occurrences ──
@@ -153,7 +148,7 @@ def set_planned_until(session: Session, campaign_id: int, until: datetime | None
 
 @dataclass(frozen=True, slots=True)
 class DueOccurrence:
-    """One time that a campaign fell due; `name` is the campaign's, `content` that of a series' part."""
+    """One time that a campaign fell due, as its row stands."""
 
     id: int
     campaign_id: int
@@ -178,11 +173,7 @@ class UnfinishedOccurrence:
     note: str
 
 
-_THIS_OCCURRENCE = _occurrences.c.id == bind("occurrence_id")
-_OF_OCCURRENCE = _deliveries.c.occurrence_id == bind("occurrence_id")
-_SELECT_OCCURRENCE = select(
-    *columns(_occurrences, DueOccurrence, content=type_coerce(func.nullif(_occurrences.c.content, ""), _CONTENT), name=_campaigns.c.name)
-).join(_campaigns, _campaigns.c.id == _occurrences.c.campaign_id)
+_IS_OCCURRENCE = _occurrences.c.id == bind("id")
 _OCCUR = Query(
     insert(_occurrences)
     .values(
@@ -193,35 +184,30 @@ _OCCUR = Query(
     .returning(_occurrences.c.id),
     gives=int,
 )
-_COUNTED = Query(update(_occurrences).where(_THIS_OCCURRENCE).values(invited=bind("people"), excluded=bind("left_out"), note=bind("said")))
-_OCCURRENCE = Query(_SELECT_OCCURRENCE.where(_THIS_OCCURRENCE), gives=DueOccurrence)
+_SELECT_OCCURRENCE = select(
+    *columns(_occurrences, DueOccurrence, content=type_coerce(func.nullif(_occurrences.c.content, ""), _CONTENT), name=_campaigns.c.name)
+).join_from(_occurrences, _campaigns, _campaigns.c.id == _occurrences.c.campaign_id)
+_OCCURRENCE = Query(_SELECT_OCCURRENCE.where(_IS_OCCURRENCE), gives=DueOccurrence)
 _LATEST = Query(
-    _SELECT_OCCURRENCE.where(_occurrences.c.campaign_id == bind("campaign_id")).order_by(_occurrences.c.due.desc()).limit(bind("limit", Integer)),
+    _SELECT_OCCURRENCE.where(_occurrences.c.campaign_id == bind("campaign_id")).order_by(_occurrences.c.due.desc()).limit(bind("top")),
     gives=DueOccurrence,
 )
-_VOID = Query(update(_occurrences).where(_THIS_OCCURRENCE, _occurrences.c.state == "fired").values(state="void", note=bind("said")))
-_PART = Query(
+_LAST_PART = Query(
     select(func.coalesce(func.max(_occurrences.c.part), 0)).where(
         _occurrences.c.campaign_id == bind("campaign_id"), _occurrences.c.state != "missed"
     ),
     gives=int,
 )
-_QUEUED_TO = Query(
-    select(func.count(), func.max(_deliveries.c.person_id)).where(_OF_OCCURRENCE, _deliveries.c.person_id > bind("after")),
-    gives=tuple[int, int | None],
-)
-_COUNTS = Query(select(_occurrences.c.invited, _occurrences.c.excluded).where(_THIS_OCCURRENCE), gives=tuple[int, int])
-_PROGRESS = Query(update(_occurrences).where(_THIS_OCCURRENCE).values(queued_after=bind("after")))
+_VOID = Query(update(_occurrences).values(binds("note") | {"state": "void"}).where(_IS_OCCURRENCE, _occurrences.c.state == "fired"))
+_SET_COUNTS = Query(update(_occurrences).values(binds("invited", "excluded", "note")).where(_IS_OCCURRENCE))
+_COUNTS = Query(select(_occurrences.c.invited, _occurrences.c.excluded).where(_IS_OCCURRENCE), gives=tuple[int, int])
+_SET_PROGRESS = Query(update(_occurrences).values(binds("queued_after")).where(_IS_OCCURRENCE))
 _UNFINISHED = Query(
     select(*columns(_occurrences, UnfinishedOccurrence))
-    .join(_campaigns, _campaigns.c.id == _occurrences.c.campaign_id)
+    .join_from(_occurrences, _campaigns, _campaigns.c.id == _occurrences.c.campaign_id)
     .where(_occurrences.c.queued_after.is_not(None), _campaigns.c.state != "paused")
     .order_by(_occurrences.c.id),
     gives=UnfinishedOccurrence,
-)
-_INVITED = Query(
-    select(func.coalesce(func.sum(case((_deliveries.c.state == "queued", 1), else_=0)), 0), func.count()).where(_OF_OCCURRENCE),
-    gives=tuple[int, int],
 )
 
 
@@ -237,8 +223,61 @@ def add_occurrence(
     note: str = "",
 ) -> int | None:
     """The id for the one caller who wrote the occurrence; None for everybody after."""
-    values = {"campaign_id": campaign_id, "due": due, "fired_at": at, "state": state, "part": part, "content": content, "note": note}
-    return _OCCUR.first(session, **values)
+    return _OCCUR.first(session, campaign_id=campaign_id, due=due, fired_at=at, state=state, part=part, content=content, note=note)
+
+
+def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
+    return _OCCURRENCE.first(session, id=occurrence_id)
+
+
+def latest_occurrences(session: Session, campaign_id: int, limit: int = 5) -> list[DueOccurrence]:
+    """The last times a campaign fell due, newest first."""
+    return _LATEST.all(session, campaign_id=campaign_id, top=limit)
+
+
+def last_part(session: Session, campaign_id: int) -> int:
+    """How far a series has come."""
+    return _LAST_PART.one(session, campaign_id=campaign_id)
+
+
+def void_occurrence(session: Session, occurrence_id: int, note: str) -> bool:
+    return _VOID.run(session, id=occurrence_id, note=note) == 1
+
+
+def set_invited(session: Session, occurrence_id: int, invited: int) -> None:
+    """How many deliveries an occurrence has that is not queued for an audience."""
+    _SET_COUNTS.run(session, id=occurrence_id, invited=invited, excluded=0, note="")
+
+
+def unfinished_occurrences(session: Session) -> list[UnfinishedOccurrence]:
+    """What is still to be queued, oldest first, of campaigns that are not paused."""
+    return _UNFINISHED.all(session)
+
+
+def finish_queueing(session: Session, occurrence_id: int) -> None:
+    """Nobody else gets a delivery of this occurrence."""
+    _SET_PROGRESS.run(session, id=occurrence_id, queued_after=None)
+
+
+# ── Deliveries ──
+
+_OF_OCCURRENCE = _deliveries.c.occurrence_id == bind("occurrence_id")
+_OF_CAMPAIGN = _deliveries.c.campaign_id == bind("campaign_id")
+_MAY_HAVE_ARRIVED = _deliveries.c.state.in_(["sent", "sending", "unknown"])
+_QUEUED_TO = Query(
+    select(func.count(), func.max(_deliveries.c.person_id)).where(_OF_OCCURRENCE, _deliveries.c.person_id > bind("after")),
+    gives=tuple[int, int | None],
+)
+_INVITED = Query(select(func.count(case((_deliveries.c.state == "queued", 1))), func.count()).where(_OF_OCCURRENCE), gives=tuple[int, int])
+_SKIP_QUEUED = update(_deliveries).values(binds("error") | {"state": "skipped"}).where(_deliveries.c.state == "queued")
+_SKIP = Query(_SKIP_QUEUED.where(_OF_CAMPAIGN))
+_SKIP_OCCURRENCE = Query(_SKIP_QUEUED.where(_OF_OCCURRENCE))
+_SENT = Query(
+    select(_deliveries.c.id, _deliveries.c.channel, _deliveries.c.platform_id).where(_OF_OCCURRENCE, _MAY_HAVE_ARRIVED).order_by(_deliveries.c.id),
+    gives=tuple[int, str, str],
+)
+_REACHED = Query(select(_deliveries.c.person_id).distinct().where(_OF_OCCURRENCE, _MAY_HAVE_ARRIVED).order_by(_deliveries.c.person_id), gives=int)
+_OPEN = Query(select(func.count()).where(_OF_CAMPAIGN, _deliveries.c.state.in_(["queued", "sending"])), gives=int)
 
 
 def _queue_selected(selected: Subquery) -> Query[tuple[Any, ...]]:
@@ -279,82 +318,30 @@ def queue_deliveries(
     """
     selection, values = audience_rows.selection(session, audience, day_of(now), now)
     selected = selection.subquery("selected")
-    piece = {"campaign_id": campaign_id, "occurrence_id": occurrence_id, "made": now, "after": after, "piece": PIECE}
-    _queue_selected(selected).run(session, **values, **piece)
+    moments = {"campaign_id": campaign_id, "occurrence_id": occurrence_id, "made": now, "after": after, "piece": PIECE}
+    _queue_selected(selected).run(session, **values, **moments)
     added, last_person = _QUEUED_TO.one(session, occurrence_id=occurrence_id, after=after)
     is_complete = added < PIECE
+    _SET_PROGRESS.run(session, id=occurrence_id, queued_after=None if is_complete else last_person)
     if is_complete:
         invited, total = _INVITED.one(session, occurrence_id=occurrence_id)
-        _PROGRESS.run(session, occurrence_id=occurrence_id, after=None)
+    elif after:
+        # Everybody was counted with the first piece: counting takes longer than queueing one.
+        return (*_COUNTS.one(session, id=occurrence_id), is_complete)
     else:
-        _PROGRESS.run(session, occurrence_id=occurrence_id, after=last_person)
-        if after:
-            # Everybody was counted with the first piece: counting takes longer than queueing one.
-            return (*_COUNTS.one(session, occurrence_id=occurrence_id), is_complete)
         invited, total = _count_selected(selected).one(session, **values)
     excluded = total - invited
-    _COUNTED.run(session, occurrence_id=occurrence_id, people=invited, left_out=excluded, said=note if invited else "没有可发的人")
+    _SET_COUNTS.run(session, id=occurrence_id, invited=invited, excluded=excluded, note=note if invited else "没有可发的人")
     return invited, excluded, is_complete
-
-
-def unfinished_occurrences(session: Session) -> list[UnfinishedOccurrence]:
-    """What is still to be queued, oldest first, of campaigns that are not paused."""
-    return _UNFINISHED.all(session)
-
-
-def finish_queueing(session: Session, occurrence_id: int) -> None:
-    """Nobody else gets a delivery of this occurrence."""
-    _PROGRESS.run(session, occurrence_id=occurrence_id, after=None)
-
-
-def set_invited(session: Session, occurrence_id: int, invited: int) -> None:
-    """How many deliveries an occurrence has that is not queued for an audience."""
-    _COUNTED.run(session, occurrence_id=occurrence_id, people=invited, left_out=0, said="")
-
-
-def occurrence(session: Session, occurrence_id: int) -> DueOccurrence | None:
-    return _OCCURRENCE.first(session, occurrence_id=occurrence_id)
-
-
-def latest_occurrences(session: Session, campaign_id: int, limit: int = 5) -> list[DueOccurrence]:
-    """The last times a campaign fell due, newest first."""
-    return _LATEST.all(session, campaign_id=campaign_id, limit=limit)
-
-
-def last_part(session: Session, campaign_id: int) -> int:
-    """How far a series has come."""
-    return _PART.one(session, campaign_id=campaign_id)
-
-
-def void_occurrence(session: Session, occurrence_id: int, note: str) -> bool:
-    return _VOID.run(session, occurrence_id=occurrence_id, said=note) == 1
-
-
-# ── Deliveries ──
-
-_OUT = _deliveries.c.state.in_(("sent", "sending", "unknown"))
-_SKIP = Query(
-    update(_deliveries).where(_deliveries.c.campaign_id == bind("of"), _deliveries.c.state == "queued").values(state="skipped", error=bind("reason"))
-)
-_SKIP_ONE = Query(update(_deliveries).where(_OF_OCCURRENCE, _deliveries.c.state == "queued").values(state="skipped", error=bind("reason")))
-_SENT = Query(
-    select(_deliveries.c.id, _deliveries.c.channel, _deliveries.c.platform_id).where(_OF_OCCURRENCE, _OUT).order_by(_deliveries.c.id),
-    gives=tuple[int, str, str],
-)
-_REACHED = Query(select(_deliveries.c.person_id).distinct().where(_OF_OCCURRENCE, _OUT).order_by(_deliveries.c.person_id), gives=int)
-_OPEN = Query(
-    select(func.count()).select_from(_deliveries).where(_deliveries.c.campaign_id == bind("of"), _deliveries.c.state.in_(("queued", "sending"))),
-    gives=int,
-)
 
 
 def skip_queued(session: Session, campaign_id: int, reason: str) -> int:
     """Nothing that still waits of a campaign is sent any more; how many."""
-    return _SKIP.run(session, of=campaign_id, reason=reason)
+    return _SKIP.run(session, campaign_id=campaign_id, error=reason)
 
 
 def skip_occurrence(session: Session, occurrence_id: int, reason: str) -> int:
-    return _SKIP_ONE.run(session, occurrence_id=occurrence_id, reason=reason)
+    return _SKIP_OCCURRENCE.run(session, occurrence_id=occurrence_id, error=reason)
 
 
 def sent_deliveries(session: Session, occurrence_id: int) -> list[tuple[int, str, str]]:
@@ -368,4 +355,4 @@ def reached_people(session: Session, occurrence_id: int) -> list[int]:
 
 
 def count_open_deliveries(session: Session, campaign_id: int) -> int:
-    return _OPEN.one(session, of=campaign_id)
+    return _OPEN.one(session, campaign_id=campaign_id)

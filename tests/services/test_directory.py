@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from bot.domain.message import Refusal
-from bot.domain.people.directory import Department, Directory, DirectoryMember
+from bot.domain.people.person import Department, Directory, DirectoryMember
 from bot.services.people import directory
 from bot.services.people import roster as people_roster
 from bot.services.people.roster import RosterImportPlan

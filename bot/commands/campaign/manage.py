@@ -22,7 +22,7 @@ from bot.domain.people.audience import describe_audience, parse_audience
 from bot.domain.people.person import CHANNELS, RoleName
 from bot.domain.text.dates import find_day
 from bot.domain.text.numbers import find_row_number
-from bot.services.campaign import manage, packs, push
+from bot.services.campaign import manage, push
 from bot.services.delivery import nudge, progress
 from bot.storage import campaign
 from bot.storage.delivery import outcomes
@@ -420,15 +420,8 @@ def _parse_skip(ctx: Context, word: str, typed: str) -> Mapping[str, Any]:
     return {"campaign_id": campaign_id, "day": skipped_day}
 
 
-def _read_day(text: str) -> date:
-    day = find_day(text)
-    if day is None:
-        raise Misuse("日期应写作 2026-05-06。")
-    return day
-
-
 @action("活动 跳过", cli="campaign skip", usage="活动 跳过 12 2026-05-06", effect=True, parse=_parse_skip)
-def skip_date(act: Act, campaign_id: Id, day: Annotated[date, ActValue("日期", "日期，如 2026-05-06", read=_read_day, raw=str)]) -> Outcome:
+def skip_date(act: Act, campaign_id: Id, day: Annotated[date, ActValue("日期", "日期，如 2026-05-06")]) -> Outcome:
     """某一天不发。"""
     row = manage.skip_date(act.session, act.catalog, act.author, campaign_id, day, act.now)
     return Outcome(
@@ -545,12 +538,11 @@ def draft_pack(act: Act, name: Annotated[str, ActValue("名称", "活动包名�
             unchanged=True,
         )
     if not act.applies:
-        first, _, tail = name.rpartition(" ")
-        year = int(tail) if first and tail.isdigit() else None
-        items = packs.upcoming_items(act.catalog, packs.find_pack(act.catalog, first if year else name), act.now, year)
+        pack_name, year = manage.split_year(name)
+        items = manage.upcoming_items(act.catalog, manage.find_pack(act.catalog, pack_name), act.now, year)
         planned = [(item.name, f"{describe_schedule(schedule)}　{describe_content(pack_item_content(item))}") for item, schedule in items]
         return Outcome([{"name": item_name, "plan": plan} for item_name, plan in planned], [f"{item_name}　{plan}" for item_name, plan in planned])
-    drafts = packs.draft_pack(act.session, act.catalog, act.author, name, act.now, parse_audience(to))
+    drafts = manage.draft_pack(act.session, act.catalog, act.author, name, act.now, parse_audience(to))
     lines = [messages.campaign_line(row) for row in drafts]
     ids = " ".join(str(row.id) for row in drafts)
     reply = Reply(

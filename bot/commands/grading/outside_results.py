@@ -40,7 +40,7 @@ def import_results(
         raise Misuse("请用 --exam 写明是哪一场考试：本站考试的编号，或外部考试的名称。")
     act.require_whole_agency()
     rows = outside_results.read_results(read_table(file, outside_results.LAYOUT, sheet))
-    target = _target_exam(act.session, named.strip(), held_on, line, total)
+    target = _target_exam(act.session, named.strip(), held_on, line, total, act.today)
     if act.applies:
         plan = outside_results.import_results(act.session, act.catalog.policy, rows, target, act.author, file.name, act.now)
     else:
@@ -50,13 +50,13 @@ def import_results(
     return Outcome(plan.as_json(), plan.as_text(), done, unchanged=not plan.fresh, status=status)
 
 
-def _target_exam(session: Session, named: str, held_on: str, line: str, total: str) -> TargetExam:
+def _target_exam(session: Session, named: str, held_on: str, line: str, total: str, today: date) -> TargetExam:
     """The exam that a file is about: one of ours by number, one that was imported before by name, or a new one."""
     if (number := find_row_number(named)) is not None:
         exam_here = exams.get(session, number)
         if exam_here is None or exam_here.state in ("draft", "cancelled"):
             raise Refusal(f"没有编号为 {named} 的考试。python -m bot exam list 看编号；外部考试请写名称。")
-        day = _parse_day(held_on) if held_on else day_of(exam_here.closes_at)
+        day = _parse_day(held_on, today) if held_on else day_of(exam_here.closes_at)
         return TargetExam(exam_here.name, day, exam_here.pass_line, exam_here.total, exam_here.root)
     known = grading_outside_results.find_by_name(session, named)
     if known is not None and not held_on:
@@ -65,11 +65,11 @@ def _target_exam(session: Session, named: str, held_on: str, line: str, total: s
         raise Refusal(f"「{named[:40]}」是第一次导入，请写明考试日期：--on 2026-11-20（合格线、满分用 --pass、--total，默认 60、100）。")
     if len(named) > 80:
         raise Refusal("外部考试的名称不超过 80 个字。")
-    return TargetExam(named, _parse_day(held_on), _parse_points(line, "--pass"), _parse_points(total, "--total"))
+    return TargetExam(named, _parse_day(held_on, today), _parse_points(line, "--pass"), _parse_points(total, "--total"))
 
 
-def _parse_day(text: str) -> date:
-    day = find_day(text)
+def _parse_day(text: str, today: date) -> date:
+    day = find_day(text, today, "past")
     if day is None:
         raise Refusal(f"「{text[:20]}」不是日期，应写作 2026-11-20。")
     return day

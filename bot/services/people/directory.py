@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from bot.domain.message import Refusal
-from bot.domain.people.directory import Department, Directory, DirectoryMember
+from bot.domain.people.person import Department, Directory, DirectoryMember
 from bot.services.people.roster_file import CHANNELS, LAYOUT, Roster, RosterLine
 from bot.storage.files import cells
 from bot.storage.files.table_reader import BadTableRows, RowFault

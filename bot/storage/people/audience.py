@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    FromClause,
     Integer,
     Select,
     Text,
@@ -56,7 +55,6 @@ from bot.domain.people.audience import (
     map_leaves,
 )
 from bot.domain.times import start_of
-from bot.storage.db.engine import is_sqlite_session
 from bot.storage.db.query import Query, bind, columns, table
 from bot.storage.people import roster
 from bot.storage.people.accounts import PersonName
@@ -103,21 +101,6 @@ def selection(session: Session, audience: Audience, day: date, now: datetime) ->
     return evaluation.statement, evaluation.values(day, now)
 
 
-def selection_statement(session: Session, audience: Audience, day: date, now: datetime) -> tuple[str, dict[str, Any]]:
-    """`selection` as text with `:name`s and the values as rows hold them, for statements that are text themselves."""
-    statement, values = selection(session, audience, day, now)
-    query = Query(statement)
-    if is_sqlite_session(session):
-        text, bound, _ = query.for_sqlite()
-        places = itertools.count()
-        return re.sub(r"\?", lambda _: f":p{next(places)}", text), {
-            "day": day.isoformat(),
-            **{f"p{n}": value for n, value in enumerate(bound(**values))},
-        }
-    text, bound, _ = query.for_postgres()
-    return re.sub(r"%\((\w+)\)s", r":\1", text).replace("%%", "%"), bound(**values)
-
-
 def includes(session: Session, audience: Audience, person_id: int, day: date, now: datetime) -> bool:
     """Whether somebody belongs to an audience on a day; leave changes nothing about that."""
     membership = _membership(audience, _quota_of(session, audience, day))
@@ -150,10 +133,16 @@ class _AudienceStatement:
         return {**self._words, **{name: asked[name] for name in self._asked}}
 
 
+def _has(*conditions: ColumnElement[bool], among: FromClause | None = None) -> ColumnElement[bool]:
+    """Said of people: there is such a row. Of the tables around it only theirs is meant, whatever statement goes on from the selection."""
+    rows = exists() if among is None else exists().select_from(among)
+    return rows.where(*conditions).correlate(_people)
+
+
 def _away(kind: str = "") -> ColumnElement[bool]:
     """On leave or seconded on the day; of one kind when it is named."""
     days = (_absences.c.since <= _DAY, _absences.c.until.is_(None) | (_absences.c.until >= _DAY))
-    return exists().where(_absences.c.person_id == _people.c.id, *days, *([_absences.c.kind == kind] if kind else []))
+    return _has(_absences.c.person_id == _people.c.id, *days, *([_absences.c.kind == kind] if kind else []))
 
 
 _REASON = case(
@@ -161,7 +150,7 @@ _REASON = case(
     (_people.c.joined_on > _DAY, "未入职"),
     (_away("secondment"), "借调"),
     (_away(), "请假"),
-    (~exists().where(_accounts.c.person_id == _people.c.id), "没有可用渠道"),
+    (~_has(_accounts.c.person_id == _people.c.id), "没有可用渠道"),
     else_="",
 ).label("reason")
 
@@ -240,13 +229,13 @@ class _ConditionBuilder:
                 listed = literal("、").concat(_people.c.tier).concat("、")
                 return listed.like(literal("%、").concat(cast(self._bind(tier), Text)).concat("、%"))
             case RoleIs(role):
-                return exists().where(_roles.c.person_id == _people.c.id, _roles.c.role == self._bind(role))
+                return _has(_roles.c.person_id == _people.c.id, _roles.c.role == self._bind(role))
             case TagIs(tag):
-                return exists().where(_tags.c.person_id == _people.c.id, _tags.c.tag == self._bind(tag))
+                return _has(_tags.c.person_id == _people.c.id, _tags.c.tag == self._bind(tag))
             case PeopleAre(staff_nos):
                 return _people.c.staff_no.in_(self._bind(staff_nos)) if staff_nos else false()
             case LessonNotDone(lesson):
-                return ~exists().where(
+                return ~_has(
                     _readings.c.person_id == _people.c.id,
                     _readings.c.lesson == self._bind(lesson),
                     _readings.c.state == "done",
@@ -265,23 +254,17 @@ class _ConditionBuilder:
         place = self._bind(path)
         # Of somebody who is not here on the day, where they were last, or will be first.
         on = case((_people.c.left_on < _DAY, _people.c.left_on), (_people.c.joined_on > _DAY, _people.c.joined_on), else_=_DAY)
-        return (
-            exists()
-            .select_from(_posts.join(_units, _units.c.id == _posts.c.unit_id))
-            .where(
-                _posts.c.person_id == _people.c.id,
-                roster.within(place) if deep else _units.c.path == place,
-                _posts.c.since <= on,
-                _posts.c.until.is_(None) | (_posts.c.until >= on),
-            )
+        return _has(
+            _posts.c.person_id == _people.c.id,
+            roster.within(place) if deep else _units.c.path == place,
+            _posts.c.since <= on,
+            _posts.c.until.is_(None) | (_posts.c.until >= on),
+            among=_posts.join(_units, _units.c.id == _posts.c.unit_id),
         )
 
     def _no_attempt_condition(self, exam: str, *further: ColumnElement[bool]) -> ColumnElement[bool]:
-        return ~(
-            exists()
-            .select_from(_attempts.join(_exams, _exams.c.id == _attempts.c.exam_id))
-            .where(_attempts.c.person_id == _people.c.id, _goes_by(self._bind(exam)), *further)
-        )
+        of_exam = (_attempts.c.person_id == _people.c.id, _goes_by(self._bind(exam)), *further)
+        return ~_has(*of_exam, among=_attempts.join(_exams, _exams.c.id == _attempts.c.exam_id))
 
     def _hours_below_condition(self, share: Decimal) -> ColumnElement[bool]:
         """Hours as they are reported: each category rounded down to a quarter, then added (bot/docs/rules.md D1)."""
@@ -292,7 +275,7 @@ class _ConditionBuilder:
             for tier, hours in self._quota.hours
         ]
         quarters = func.sum(_years.c.seconds * _QUARTERS // self._bind(self._quota.per_hour))
-        total = select(quarters).where(_years.c.person_id == _people.c.id, _years.c.year == bind("year")).scalar_subquery()
+        total = select(quarters).where(_years.c.person_id == _people.c.id, _years.c.year == bind("year")).correlate(_people).scalar_subquery()
         return func.coalesce(total, 0) < case(*needs, else_=0)
 
 

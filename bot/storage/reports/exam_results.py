@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import FromClause, Integer, Text, and_, case, exists, func, literal, or_, select, text
+from sqlalchemy import FromClause, Text, and_, case, exists, func, literal, or_, select
 from sqlmodel import Session
 
 from bot.domain.exam.blueprint import exact_points_text
@@ -21,7 +21,7 @@ from bot.storage.db.query import Query, bind, columns, table
 from bot.storage.exam import exams
 from bot.storage.people import audience
 from bot.storage.reports.scope import Office, ReportUnit, make_table, narrow_scope, report, units_in
-from bot.storage.tables.columns import DayType, FlagType, MomentType
+from bot.storage.tables.columns import FlagType, MomentType
 from bot.storage.tables.exam import AttemptRow
 
 _ATTEMPT = table(AttemptRow)
@@ -239,9 +239,8 @@ def _selection(session: Session, ask: ReportQuery, exam: Exam) -> tuple[FromClau
     """The audience of an exam as (id, reason), and the values of the statements over it: as it stood at the end of the day asked for, and people
     where they were on the exam's last day."""
     day = min(day_of(exam.closes_at), ask.last)
-    words, values = audience.selection_statement(session, exam.audience, day, min(ask.until, exam.closes_at))
-    selected = text(words).bindparams(bind("day", DayType())).columns(id=Integer, reason=Text).cte("selected")
-    return selected, {**values, "day": day, "until": ask.until, "exam": exam.id}
+    selected, values = audience.selection(session, exam.audience, day, min(ask.until, exam.closes_at))
+    return selected.cte("selected"), {**values, "until": ask.until, "exam": exam.id}
 
 
 def _values(scope: Scope, values: Mapping[str, Any]) -> dict[str, Any]:
