@@ -21,7 +21,7 @@ from bot.services.delivery import quota
 from bot.settings import CHANNELS, Settings
 from bot.storage.db.commits import Busy
 from bot.storage.db.engine import driver_errors, is_sqlite
-from bot.storage.delivery import wechat_window
+from bot.storage.delivery import outcomes, recipients
 from bot.storage.system.tokens import SealedTokens
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
 
 
 def _context(app: App, outbound: Outbound, name: str) -> ChannelContext:
-    return ChannelContext(outbound, app.clock, app.metrics.note, app.meter.for_channel(name), app.settings.limits)
+    return ChannelContext(outbound, app.clock, app.metrics.note, app.reply_quota.for_channel(name), app.settings.limits)
 
 
 # Each imports its channel itself: a channel that is off costs neither time nor memory.
@@ -87,7 +87,7 @@ def _wechat(app: App, context: ChannelContext) -> Channel:
 
     async def window_open(user: str, count: int) -> bool:
         try:
-            return await app.database.read(lambda session: wechat_window.is_wechat_open(session, user, app.clock()))
+            return await app.database.read(lambda session: recipients.is_wechat_open(session, user, app.clock()))
         except driver_errors(Busy, DBAPIError):
             # The platform keeps the window itself and refuses a message outside it.
             return True
@@ -107,12 +107,12 @@ def _zwding(app: App, context: ChannelContext) -> Channel:
 def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
     """Fail the delivery of a template message that did not arrive; count a mass send's receivers apart from the staff."""
     if job.kind == "mass":
-        wechat_window.count_public(session, "公众号群发送达", job.sent, now)
-        wechat_window.count_public(session, "公众号群发失败", job.errors, now)
+        outcomes.count_public(session, "公众号群发送达", job.sent, now)
+        outcomes.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
         from bot.channels.wechat.push import JOB
 
-        wechat_window.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
+        outcomes.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
 def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: ChannelContext) -> Channel:

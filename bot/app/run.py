@@ -28,7 +28,7 @@ from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
 from bot.commands.tasks import card_code
 from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
-from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
+from bot.jobs import delivery_worker, reply_quota, schedule
 from bot.logs import get_logger
 from bot.services.certificate.pdf import CertificatePrinter
 from bot.storage.db.commits import Busy
@@ -98,16 +98,10 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
         await worker.stop()
         await walking
 
-    async def broadcast_context(_: web.Application) -> AsyncIterator[None]:
-        watching = asyncio.create_task(broadcaster.run())
-        yield
-        await broadcaster.stop()
-        await watching
-
     async def quota_context(_: web.Application) -> AsyncIterator[None]:
-        await app.meter.flush()
+        await app.reply_quota.flush()
         yield
-        await app.meter.flush()
+        await app.reply_quota.flush()
 
     async def schedule_context(_: web.Application) -> AsyncIterator[None]:
         ticking = schedule.build_scheduler(
@@ -136,18 +130,7 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
         limits=app.catalog.limits,
         beyond_window=[channel.name for channel in channels if getattr(channel, "beyond_window", False)],
     )
-    broadcaster = live_broadcaster.LiveBroadcaster(
-        app.database,
-        lambda: app.catalog,
-        channels,
-        clock=app.clock,
-        holder=holder,
-        note=app.metrics.note,
-        limits=app.catalog.limits,
-        beyond_window=[channel.name for channel in channels if getattr(channel, "beyond_window", False)],
-    )
     web_app.cleanup_ctx.append(delivery_context)
-    web_app.cleanup_ctx.append(broadcast_context)
     web_app.cleanup_ctx.append(schedule_context)
     attach_pages(web_app, app, with_log_context(app.dispatcher.handle))
     health.attach(web_app, _readiness_check(app))
@@ -178,7 +161,7 @@ def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.Schedu
 
     return (
         schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
-        schedule.ScheduledJob("meter", quota_meter.FLUSH_EVERY, app.meter.flush),
+        schedule.ScheduledJob("quota", reply_quota.FLUSH_EVERY, app.reply_quota.flush),
         schedule.ScheduledJob("reminders", schedule.REMIND_EVERY, reminders),
         schedule.ScheduledJob("contests", schedule.CONTESTS_EVERY, contests),
         schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.base import Clock, Note, Quota
 
 if TYPE_CHECKING:
     from bot.channels.outbound.client import Outbound
@@ -50,7 +50,7 @@ class ChannelContext:
     outbound: Outbound
     clock: Clock
     note: Note
-    spending: Spending = FREE
+    quota: Quota
     limits: CallbackLimits = field(default_factory=CallbackLimits)
 
 

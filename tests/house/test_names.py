@@ -23,7 +23,7 @@ FEW = {
     "services": {"hooks", "links", "demo"},
     "commands": {"registry", "router", "tasks", "actions", "help", "links"},
     "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "public_series"},
-    "jobs": {"schedule", "delivery_worker", "live_broadcaster", "quota_meter"},
+    "jobs": {"schedule", "delivery_worker", "reply_quota"},
     "web": {"sessions", "middleware", "templates", "health", "metrics", "certificates"},
 }
 """What each floor has besides the nouns, by name."""

@@ -83,7 +83,7 @@ class DingTalkPush:
         self._clock = context.clock
         self._note = context.note
         self._grant_cards = grant_cards
-        self._spending = context.spending
+        self._quota = context.quota
         self._looks = looks
         self._look_seconds = look_seconds
 
@@ -108,7 +108,7 @@ class DingTalkPush:
         granted = await self._grant_cards(len(fitting)) if self._grant_cards is not None and fitting else 0
         receipts: dict[int, SendReceipt] = {}
         for place in fitting[:granted]:
-            await self._spending.spend("", messages=0, granted=True)
+            await self._quota.take("", messages=0, granted=True)
             try:
                 track = await self._sender.send_card(batch[place].to.user, batch[place].reply)
             except PlatformError as wrong:
@@ -135,7 +135,7 @@ class DingTalkPush:
             group = users[begin : begin + ROBOT_RECEIVERS]
             if begin:
                 # One call was reserved for all of them; twenty at a time take more.
-                await self._spending.spend("", calls=len(messages), messages=0)
+                await self._quota.take("", calls=len(messages), messages=0)
             result = await self._by_robot(group, messages)
             receipts += [result.receipt(user) for user in group]
         return receipts
@@ -201,7 +201,7 @@ class DingTalkPush:
     async def _take_back(self, platform_id: str) -> None:
         for prefixed in platform_id.split():
             value = prefixed[2:]
-            await self._spending.spend("", messages=0)
+            await self._quota.take("", messages=0)
             if prefixed.startswith(QUERY):
                 body: dict[str, Any] = {"robotCode": self._robot_code, "processQueryKeys": [value]}
                 answer = await self._outbound.call(self._api, "POST", ROBOT_RECALL, json=body)

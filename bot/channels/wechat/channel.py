@@ -90,7 +90,7 @@ class WeChatChannel:
         self._outbound = context.outbound
         self._clock = context.clock
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
         self._verified = config.verified
         self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
         self._on_job_result = on_job_result
@@ -257,7 +257,7 @@ class WeChatChannel:
             await self._send(to, "msgmenu", menu)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
-        await self._spending.spend(to.user)
+        await self._quota.take(to.user)
         await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": to.user, "msgtype": kind, kind: content})
         self._note("sent", self.name, 1)
 

@@ -110,7 +110,7 @@ class WeComChannel:
         self.codec = EnvelopeCodec(reveal(config.token), reveal(config.aes_key), config.corp_id, freshness=context.limits.freshness_seconds)
         self._clock = context.clock
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
         self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
         self._shown = ShownQuestions()
         self._pusher = WeComPush(config, context, self._shown)
@@ -175,7 +175,7 @@ class WeComChannel:
             )
         texts = split_text(plain_text(reply), TEXT_BYTES)
         # The text is complete: the card beside it is left out where the member's limit for the minute is reached.
-        has_card = self._pusher.forms.cards and (reply.card or reply.buttons) and self._spending.may(message.user)
+        has_card = self._pusher.forms.cards and (reply.card or reply.buttons) and self._quota.look(message.user)
         card = card_of(reply, _serial(message.incoming)) if has_card else None
         answer = text_reply(message.user, self._corp_id, created, texts[0]) if texts else ""
         return answer, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.card)
@@ -218,7 +218,7 @@ class WeComChannel:
                 await self._send(to, kind, content)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
-        await self._spending.spend(to.user)
+        await self._quota.take(to.user)
         answer = await self._pusher.send([to.user], kind, content)
         if answer.get("invaliduser") or answer.get("unlicenseduser"):
             raise PlatformError("recipient", "invaliduser", "nobody of that id can be reached")

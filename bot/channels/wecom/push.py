@@ -91,7 +91,7 @@ class WeComPush:
         self.forms = WeComForms(config.cards, config.markdown, config.page)
         self._shown = shown
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. Whoever got the first message is "sent", even if a later one failed: nothing may be sent twice."""
@@ -147,7 +147,7 @@ class WeComPush:
     async def _take_back(self, platform_id: str) -> None:
         for prefixed in platform_id.split():
             if prefixed.startswith(MESSAGE):
-                await self._spending.spend("", messages=0)
+                await self._quota.take("", messages=0)
                 await self._outbound.call(self._api, "POST", RECALL, json={"msgid": prefixed.removeprefix(MESSAGE)})
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
@@ -160,7 +160,7 @@ class WeComPush:
                     "response_code": prefixed.removeprefix(CODE),
                     "button": {"replace_name": truncate(done, BUTTON_TEXT)},
                 }
-                await self._spending.spend("", messages=0)
+                await self._quota.take("", messages=0)
                 await self._outbound.call(self._api, "POST", UPDATE, json=body)
 
 

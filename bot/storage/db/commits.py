@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from bot.logs import get_logger
 from bot.storage.db.engine import is_sqlite
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 LOOK_UP_SECONDS = 30.0
 """How long the outcome of a lost COMMIT is looked for; longer than PostgreSQL takes to come back after a crash."""
@@ -74,6 +73,8 @@ def _identity(raw: Any) -> _Identity | None:
 
 def _look_up(engine: Engine, identity: _Identity) -> bool:
     """Whether the transaction stands, asked on new connections until it is decided."""
+    import psycopg  # what raises here has loaded it
+
     began = time.monotonic()
     while (waited := time.monotonic() - began) < LOOK_UP_SECONDS:
         try:

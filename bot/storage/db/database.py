@@ -41,7 +41,7 @@ class Database:
     @property
     def depth(self) -> int:
         """How many pieces of work wait for a writer."""
-        return sum(len(writer.waiting) for writer in self._writers)
+        return sum(len(writer.waiting) + len(writer.urgent) for writer in self._writers)
 
     def start(self) -> None:
         for writer in self._writers:
@@ -59,18 +59,26 @@ class Database:
             connection.close()
         self.engine.dispose()
 
-    async def write(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None) -> T:
+    async def write(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None, urgent: bool = False) -> T:
         """What `work` returned, after its commit; its exception if it raised one, after the rollback of its savepoint alone.
 
         `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Jobs of a batch that have the same `together` are
-        worked on by it first, with the `item` of each, and by `work` only where that gave nothing. Raises `Busy` when the database cannot be
-        written within `patience` seconds; then nothing was recorded and nothing will be; `InDoubt`, a kind of it, when nobody can tell.
+        worked on by it first, with the `item` of each, and by `work` only where that gave nothing. What is `urgent` is committed before all
+        that waits: a row for which thousands wait. Raises `Busy` when the database cannot be written within `patience` seconds; then
+        nothing was recorded and nothing will be; `InDoubt`, a kind of it, when nobody can tell.
         """
         # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
-        return await self.submit(work, of, together=together, item=item)
+        return await self.submit(work, of, together=together, item=item, urgent=urgent)
 
     def submit(
-        self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None, on_error: OnError | None = None
+        self,
+        work: Work[T],
+        of: Hashable = None,
+        *,
+        together: Together | None = None,
+        item: Any = None,
+        on_error: OnError | None = None,
+        urgent: bool = False,
     ) -> asyncio.Future[T]:
         """`write` for who waits without a task: the future holds the result or the exception.
 
@@ -80,9 +88,9 @@ class Database:
         loop = asyncio.get_running_loop()
         job = WriteJob(work, of, loop, loop.create_future(), time.monotonic(), together, item, on_error)
         try:
-            if len(writer.waiting) >= self._limit:
+            if len(writer.waiting) >= self._limit and not urgent:
                 raise Busy("queue")
-            writer.put(job)
+            writer.put(job, urgent=urgent)
         except Busy as busy:
             job.future.set_exception(busy)
             return job.future

@@ -98,16 +98,18 @@ class Writer(threading.Thread):
         self._prelock = prelock
         self._always_savepoints = not is_sqlite(engine)
         self.waiting: deque[WriteJob] = deque()
+        self.urgent: deque[WriteJob] = deque()
+        """Work that is taken up before all that waits, in commits of its own."""
         self.wake_scheduled = False
         self.sweeping_loops: set[asyncio.AbstractEventLoop] = set()
         self._condition = threading.Condition()
         self._finishing = False
 
-    def put(self, job: WriteJob) -> None:
+    def put(self, job: WriteJob, *, urgent: bool = False) -> None:
         with self._condition:
             if self._finishing:
                 raise Stopped("stopped")
-            self.waiting.append(job)
+            (self.urgent if urgent else self.waiting).append(job)
 
     def wake(self) -> None:
         """Called in the loop after the current round of callbacks: woken by the first job, the thread would contend with the loop for the GIL."""
@@ -120,9 +122,10 @@ class Writer(threading.Thread):
         deadline = time.monotonic() - patience
         expired: list[WriteJob] = []
         with self._condition:
-            while self.waiting and self.waiting[0].queued_at <= deadline:
-                expired.append(self.waiting.popleft())
-            more_waiting = bool(self.waiting)
+            for waiting in (self.urgent, self.waiting):
+                while waiting and waiting[0].queued_at <= deadline:
+                    expired.append(waiting.popleft())
+            more_waiting = bool(self.urgent or self.waiting)
         for job in expired:
             job.error = Busy("patience")
         _release(expired)
@@ -168,13 +171,15 @@ class Writer(threading.Thread):
 
     def _take_batch(self) -> list[WriteJob] | None:
         with self._condition:
-            while not self.waiting:
+            while not (self.urgent or self.waiting):
                 if self._finishing:
                     return None
                 self._condition.wait()
             batch: list[WriteJob] = []
-            while self.waiting and len(batch) < BATCH_SIZE:
-                batch.append(self.waiting.popleft())
+            # What is urgent has a commit of its own: the work of a whole batch would keep it waiting.
+            waiting = self.urgent or self.waiting
+            while waiting and len(batch) < BATCH_SIZE:
+                batch.append(waiting.popleft())
             return batch
 
     def _take_long_waiting(self) -> list[WriteJob]:
