@@ -21,19 +21,23 @@ from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
 from bot.logs import get_logger
 from bot.services.library.catalog import Catalog
+from bot.storage.db.commits import Busy, InDoubt
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.storage.people import accounts
 from bot.storage.system import audit, inbox
 
 log = get_logger(__name__)
 
 BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
+IN_DOUBT_REPLY = Reply("系统繁忙，这条消息是否已记录暂时确认不了。请过几分钟发送「继续」，看看停在哪一题，再决定要不要重发。")
 BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
+IN_GROUP_REPLY = Reply("未记录：群里别人也看得到，学习、答题、考试、学时和查询都请在和我的单聊里发送。")
 NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
+SAID_IN_GROUPS = frozenset(("帮助",))
+"""Commands whose answer concerns nobody, so that others may read it."""
 MAX_REMEMBERED_REFUSALS = 10_000
-"""How many refused messages are known again; together with the platforms' retries, seconds apart, far more than are under way."""
+"""How many refused messages of people who are not bound are known again; far more than platforms retry, seconds apart."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What no database keeps as text: NUL and half characters."""
 
@@ -43,8 +47,9 @@ Note = Callable[[str, str, float], None]
 class Dispatcher:
     """Hands each message to its command inside one transaction, and keeps the reply with the message.
 
-    A refused message leaves no row. Its reply is remembered for a while all the same, so that a retry is refused in the same words, and is not
-    taken for the answer to a question that was put in the meantime. `pages` is where our own pages stand, once somebody has said so.
+    The reply of a refused message is kept with it as well, and nothing else of it, so that the same message is refused in the same words by
+    every replica and after a restart, and is not taken for the answer to a question that was put in the meantime (decision 0008). Of somebody
+    who is not bound there is no row to keep it in: it is remembered in memory. `pages` is where our own pages stand, once somebody has said so.
     """
 
     def __init__(self, database: Database, catalog: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None) -> None:
@@ -69,13 +74,18 @@ class Dispatcher:
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
+        if incoming.in_group and (named is None or named[0].name not in SAID_IN_GROUPS):
+            self.note("refusal", incoming.sender.channel, 1)
+            reply.set_result(IN_GROUP_REPLY)
+            return reply
         decided: asyncio.Future[Reply]
         if named is not None and named[0].read_only:
             decided = loop.create_task(self._look_up(incoming, *named))
         else:
             together = self._answer_together if named is None and _may_be_answer(incoming) else None
             work = partial(self._attend, incoming=incoming)
-            decided = self.database.submit(work, of=incoming.sender, together=together, item=incoming)
+            keep_refusal = partial(self._keep_refusal, incoming=incoming)
+            decided = self.database.submit(work, of=incoming.sender, together=together, item=incoming, on_error=keep_refusal)
         decided.add_done_callback(partial(self._settle, incoming, started, reply))
         return reply
 
@@ -90,7 +100,11 @@ class Dispatcher:
             self.note("answered", channel, 1)
         except Refusal as refusal:
             self.note("refusal", channel, 1)
-            reply = self._refusal(incoming, refusal)
+            reply = _refused(refusal)
+        except InDoubt as doubt:
+            log.error("in doubt", channel=channel, message_id=incoming.message_id, reason=str(doubt))
+            self.note("shed", channel, 1)
+            reply = IN_DOUBT_REPLY
         except Busy as busy:
             log.warning("shed", channel=channel, reason=str(busy))
             self.note("shed", channel, 1)
@@ -103,15 +117,20 @@ class Dispatcher:
         if not settled.done():
             settled.set_result(reply)
 
-    def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
-        """The refusal in words: of several copies that were under way together, those of the first."""
-        reply = self._refused.setdefault((incoming.sender, incoming.message_id), Reply(str(refusal), buttons=refusal.buttons))
+    def _keep_refusal(self, session: Session, wrong: Exception, incoming: Incoming) -> None:
+        """Keep the reply of a refused message; what failed otherwise is not decided, and may be sent again."""
+        if not isinstance(wrong, Refusal):
+            return
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
+        if learner is not None:
+            inbox.store_reply(session, incoming, learner.id, _refused(wrong))
+            return
+        self._refused.setdefault((incoming.sender, incoming.message_id), _refused(wrong))
         if len(self._refused) > MAX_REMEMBERED_REFUSALS:
             self._refused.popitem(last=False)
-        return reply
 
     def _context(self, session: Session, incoming: Incoming) -> Context:
-        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived).isoformat())
+        learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         return Context(session, incoming, self.catalog(), incoming.arrived, self.rng, learner, pages=self.pages)
 
     def _attend(self, session: Session, incoming: Incoming) -> Reply:
@@ -144,7 +163,7 @@ class Dispatcher:
         if (known_reply := inbox.stored_reply(ctx.session, incoming)) is not None:
             return known_reply
         reply = named[0].handler(ctx, named[1])
-        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today.isoformat())
+        bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today)
         if bound is not None:
             inbox.store_reply(ctx.session, incoming, bound.id, reply)
         return reply
@@ -158,7 +177,11 @@ class Dispatcher:
                 return None
             return ctx, command.handler(ctx, argument)
 
-        outcome = await self.database.read(read)
+        try:
+            outcome = await self.database.read(read)
+        except Refusal as refusal:
+            await self.database.write(partial(self._keep_refusal, wrong=refusal, incoming=incoming), of=incoming.sender)
+            raise
         if outcome is None:
             return await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
         ctx, reply = outcome
@@ -172,6 +195,10 @@ class Dispatcher:
             return reply
 
         return await self.database.write(keep, of=incoming.sender)
+
+
+def _refused(refusal: Refusal) -> Reply:
+    return Reply(str(refusal), buttons=refusal.buttons)
 
 
 def _may_be_answer(incoming: Incoming) -> bool:

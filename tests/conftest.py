@@ -76,23 +76,30 @@ def _fresh_postgres(postgres_url: str) -> Engine:
 @pytest.fixture(params=["sqlite", "postgres"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """An empty, migrated database; every test that asks for it runs on both."""
-    if request.param == "sqlite":
-        yield from _sqlite(request)
-        return
-    made: Engine = request.getfixturevalue("_fresh_postgres")
-    yield made
-    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
-    with made.begin() as connection:
-        # The triggers that protect recorded rows refuse TRUNCATE too; a superuser's replica role steps around them between tests.
-        connection.execute(text("SET session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
-        connection.execute(text("SET session_replication_role = origin"))
+    yield from (_sqlite if request.param == "sqlite" else _postgres)(request)
 
 
 @pytest.fixture
 def sqlite_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """For what only SQLite has."""
     yield from _sqlite(request)
+
+
+@pytest.fixture
+def postgres_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """For what only PostgreSQL has."""
+    yield from _postgres(request)
+
+
+def _postgres(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    shared: Engine = request.getfixturevalue("_fresh_postgres")
+    yield shared
+    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    with shared.begin() as connection:
+        # The triggers that protect recorded rows refuse TRUNCATE too; a superuser's replica role steps around them between tests.
+        connection.execute(text("SET session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        connection.execute(text("SET session_replication_role = origin"))
 
 
 def _sqlite(request: pytest.FixtureRequest) -> Iterator[Engine]:

@@ -19,8 +19,8 @@ from bot.channels.outbound.client import Outbound
 from bot.domain.message import Refusal
 from bot.services.delivery import quota
 from bot.settings import CHANNELS, Settings
+from bot.storage.db.commits import Busy
 from bot.storage.db.engine import driver_errors, is_sqlite
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import wechat_window
 from bot.storage.system.tokens import SealedTokens
 

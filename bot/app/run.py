@@ -31,8 +31,8 @@ from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
 from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
 from bot.logs import get_logger
 from bot.services.certificate.pdf import CertificatePrinter
+from bot.storage.db.commits import Busy
 from bot.storage.db.engine import driver_errors
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import queue
 from bot.storage.migrations import migrate
 from bot.storage.system import backups

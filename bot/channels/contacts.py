@@ -9,7 +9,7 @@ from typing import Any
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.domain.people.directory import Department, Directory, DirectoryMember
+from bot.domain.people.person import Department, Directory, DirectoryMember
 
 WECOM_DEPARTMENTS = "/cgi-bin/department/list"
 WECOM_MEMBERS = "/cgi-bin/user/list"

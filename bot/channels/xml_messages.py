@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
 from typing import Any, Literal
@@ -23,6 +24,8 @@ MOST_SECTIONS = 64
 """CDATA sections in one text: each `]]>` that a person writes begins another."""
 
 _INNER = re.compile(rb"""\s*+(?:<\?xml version=["']1\.0["'](?: encoding=["'][Uu][Tt][Ff]-8["'])? ?\?>\s*+)?<xml[\s>]""")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,10}));")
 _TIME = re.compile(r"[0-9]{1,11}")
 _MESSAGE_ID = re.compile(r"[0-9]{1,20}")
 _KIND = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -41,8 +44,19 @@ Pushed = Mapping[str, Any]
 def read_message(plain: bytes, wanted: frozenset[str], library: Library, answers: frozenset[str] = frozenset()) -> tuple[dict[str, str], Pushed]:
     """The wanted fields, each at most once and nothing but text, and the whole message; raises `BadEnvelope`.
 
-    Texts, and the events named in `answers`, are read here where they are flat; wechatpy reads the rest.
+    Texts, and the events named in `answers`, are read here where they are flat; wechatpy reads the rest. Phones send characters that XML does
+    not allow, and the platforms pass them on: the sender is genuine, so they are left out and the message is read again.
     """
+    try:
+        return _read(plain, wanted, library, answers)
+    except BadEnvelope:
+        allowed = _without_forbidden(plain)
+        if allowed == plain:
+            raise
+        return _read(allowed, wanted, library, answers)
+
+
+def _read(plain: bytes, wanted: frozenset[str], library: Library, answers: frozenset[str]) -> tuple[dict[str, str], Pushed]:
     if _INNER.match(plain) is None:
         raise BadEnvelope("prolog")
     flat_fields = _flat_fields(plain, wanted)
@@ -50,6 +64,20 @@ def read_message(plain: bytes, wanted: frozenset[str], library: Library, answers
         return flat_fields, flat_fields
     pushed = _read_by_wechatpy(plain, library)
     return {name: require_text(pushed[name]) for name in wanted & pushed.keys()}, pushed
+
+
+def _without_forbidden(plain: bytes) -> bytes:
+    """The message without the characters that XML 1.0 forbids, written out or as references."""
+    try:
+        text = plain.decode()
+    except UnicodeDecodeError:
+        return plain
+    return _REFERENCE.sub(_keep_allowed, _FORBIDDEN.sub("", text)).encode()
+
+
+def _keep_allowed(reference: re.Match[str]) -> str:
+    number = int(reference[1], 16) if reference[1] else int(reference[2])
+    return "" if number > sys.maxunicode or _FORBIDDEN.match(chr(number)) else reference[0]
 
 
 def _flat_fields(plain: bytes, wanted: frozenset[str]) -> dict[str, str] | None:

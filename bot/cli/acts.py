@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from datetime import date, datetime
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -38,7 +41,7 @@ def command_of(action: Action) -> Callable[..., None]:
 
 
 def _parameter(name: str, kind: Any, value: ActValue, default: Any) -> inspect.Parameter:
-    typed = value.raw if value.raw is not None else kind
+    typed = value.raw if value.raw is not None else _typed_kind(kind)
     if typed is bool:
         info: Any = typer.Option(value.option, help=value.help)
     elif value.option:
@@ -48,6 +51,15 @@ def _parameter(name: str, kind: Any, value: ActValue, default: Any) -> inspect.P
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[typed, info])
 
 
+def _typed_kind(kind: Any) -> Any:
+    """What the shell hands over for a kind: numbers and days as they were typed, for the readers that the chat has."""
+    if get_origin(kind) is list:
+        return list[_typed_kind(get_args(kind)[0])]  # type: ignore[misc]
+    if parts := get_args(kind):
+        return reduce(or_, map(_typed_kind, parts))
+    return str if kind in (int, date, datetime) else kind
+
+
 def _placeholder(kind: Any) -> str:
     kinds = [part for part in get_args(kind) if part is not type(None)] or [kind]
     return PLACEHOLDERS.get(kinds[0], "文字")
@@ -55,15 +67,43 @@ def _placeholder(kind: Any) -> str:
 
 def _read(declared: Mapping[str, tuple[Any, ActValue, Any]], typed: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
-    for name, (_, value, _) in declared.items():
+    for name, (kind, value, _) in declared.items():
         given = typed[name]
-        values[name] = value.read(given) if value.read is not None and given is not None else given
+        if given is None or (value.read is None and value.raw is not None):
+            values[name] = given
+        elif value.read is not None:
+            values[name] = value.read(given)
+        elif isinstance(given, list):
+            values[name] = [_read_one(get_args(kind), value, item) for item in given]
+        else:
+            values[name] = _read_one(get_args(kind) or (kind,), value, given)
     return values
+
+
+def _read_one(kinds: tuple[Any, ...], value: ActValue, given: Any) -> Any:
+    """A number, a day or a moment of what was typed; anything else as it is. Raises `Misuse` for what is neither, `Refusal` as the readers."""
+    from bot.domain.message import Misuse
+    from bot.domain.text.dates import DAY_EXAMPLE, find_day, read_moment
+    from bot.domain.text.numbers import find_whole
+    from bot.domain.times import day_of
+
+    name, today = value.option or value.label, day_of(context.now())
+    if int in kinds:
+        number = find_whole(given, value.label, "年")
+        if number is None:
+            raise Misuse(f"{name} 应为整数。")
+        return number
+    if date in kinds:
+        day = find_day(given, today, value.year)
+        if day is None:
+            raise Misuse(f"{name}：「{given[:20]}」不是日期，请写成 {DAY_EXAMPLE}。")
+        return day
+    return read_moment(given, today, value.year) if datetime in kinds else given
 
 
 def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
     """Do it, rehearse it or look, print what follows, and end with its status."""
-    from bot.storage.db.rehearsal import rehearse
+    from bot.storage.db.engine import rehearse
 
     if not action.effect:
         run = context.writing if action.audit else context.reading

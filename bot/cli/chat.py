@@ -22,7 +22,7 @@ from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.services.demo.seed import PERSONAS, holds_demo
 from bot.settings import PREFIX, Settings, env_name
 from bot.storage.migrations import migrate
-from bot.storage.people import accounts, roster
+from bot.storage.people import accounts
 from bot.storage.system import audit
 
 CHANNEL, APP, GUEST = "local", "terminal", "terminal"
@@ -82,7 +82,7 @@ def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
     user = accounts.account_of(session, CHANNEL, person_id)
     if user is None:
         user, bound_at = f"cli-{staff_no}", context.now()
-        roster.bind_account(session, CHANNEL, user, person_id, bound_at, context.operator())
+        accounts.bind_account(session, CHANNEL, user, person_id, bound_at, context.operator())
         audit.record(session, bound_at, context.operator(), "cli", "绑定终端账号", staff_no)
     return user, name
 

@@ -141,7 +141,7 @@ class CliContext:
         staff_no, asked = self.staff_no(), role or RoleName.ADMIN
         if not staff_no:
             return Author(self.shell_user(), VIA)
-        learner = accounts.learner_by_staff_no(session, staff_no, day_of(self.now()).isoformat())
+        learner = accounts.learner_by_staff_no(session, staff_no, day_of(self.now()))
         if learner is None or not learner.may(asked):
             raise Refusal(f"「{staff_no[:40]}」不是在职的{asked.label}，什么都没有改动：请核对 --as 或 BOT_OPERATOR。")
         return author_of(session, learner, VIA)
@@ -158,7 +158,7 @@ class CliContext:
         if not self.staff_no():
             return Scope()
         today = day_of(self.now())
-        learner = accounts.learner_by_staff_no(session, self.staff_no(), today.isoformat())
+        learner = accounts.learner_by_staff_no(session, self.staff_no(), today)
         if learner is not None and learner.may(RoleName.SUPERVISOR):
             return scope_of(session, learner.id, today)
         return author_scope(session, self.author(session))
@@ -182,7 +182,7 @@ class CliContext:
 
         if not self.staff_no():
             return self.shell_user()
-        learner = accounts.learner_by_staff_no(session, self.staff_no(), day_of(self.now()).isoformat())
+        learner = accounts.learner_by_staff_no(session, self.staff_no(), day_of(self.now()))
         if learner is None or not (learner.may(RoleName.ADMIN) or learner.may(RoleName.SUPERVISOR)):
             raise Refusal(f"「{self.staff_no()[:40]}」不是在职的管理员或督学，什么都没有改动：请核对 --as 或 BOT_OPERATOR。")
         return learner.staff_no

@@ -7,8 +7,8 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError
 
 from bot.settings import BadSettings
+from bot.storage.db.commits import Busy, InDoubt
 from bot.storage.db.engine import driver_errors
-from bot.storage.db.writer import Busy
 
 _APPEND_ONLY = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
 _READ_ONLY, _FULL, _BUSY = "数据库是只读的，写不进去，请检查数据库文件和目录的权限", "磁盘满了，请腾出空间", "数据库正忙，请稍后再试"
@@ -58,6 +58,8 @@ def sentence_and_status(wrong: Exception) -> tuple[str, int] | None:
     """What to say of a fault and with which status to end; None for one that nobody foresaw."""
     if isinstance(wrong, BadSettings):
         return str(wrong), 2
+    if isinstance(wrong, InDoubt):
+        return "提交时和数据库的连接断了，又一直连不上，是否已写入确认不了；请先恢复数据库，查看后再决定要不要重做。", 1
     if isinstance(wrong, Busy):
         return "数据库正忙或写不了，什么都没有改动，请稍后再试。", 1
     if isinstance(wrong, driver_errors()):  # raised by statements that go to the driver directly

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("bot.cli.serve:serve", "启动服务；收到 SIGTERM 后停止接收，处理完手头的消息再退出。"),
     "migrate": ("bot.cli.serve:migrate", "升级（或降级）数据库结构。"),
     "check": ("bot.cli.check:check", "检查设置、课程、题库和学时规则：每处错误给出文件和行号。"),
+    "doctor": ("bot.cli.doctor:doctor", "体检：设置、时钟、磁盘、数据库、备份、渠道等三十多项，每项一句原因和办法；有故障时退出码为 1。"),
     "backup": ("bot.cli.system:backup_command", "备份数据库：服务运行时也可以做；做完核对副本（页、引用、哈希链）。"),
     "restore": ("bot.cli.system:restore_command", "从备份恢复：先核对备份，再换上去。原有的数据库要加 --apply 才换，换下来的改名留着。"),
     "chat": ("bot.cli.chat:chat", "在终端里和机器人对话；选项可输入字母，也可输入编号；Ctrl-D 结束。"),

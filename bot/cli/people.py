@@ -9,40 +9,25 @@ from typing import Annotated
 import typer
 
 from bot import logs
-from bot.channels.base import Token, ignore_note
+from bot.channels.base import ignore_note
 from bot.channels.config import reveal
 from bot.channels.contacts import read_dingtalk_directory, read_wecom_directory
 from bot.channels.outbound.apis import dingtalk_old_api, wecom_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.outbound.tokens import SingleRunTokens
 from bot.cli.acts import perform
 from bot.cli.context import Apply, As, Json, context
 from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.people import roster_outcome
 from bot.domain.message import Misuse, Refusal
-from bot.domain.people.directory import Directory
-from bot.services.people import directory
+from bot.domain.people.person import Directory
+from bot.services.people import roster_file
 from bot.settings import Settings
 from bot.storage.people import roster as people_roster
 
 PLATFORM_LABELS = {"wecom": "企业微信", "dingtalk": "钉钉"}
 TIMEOUT_SECONDS = 20.0
-
-
-class SingleRunTokens:
-    """Access tokens kept for one run of one command. A platform returns the same token when asked again, so the service's own token stays valid."""
-
-    def __init__(self) -> None:
-        self._tokens: dict[str, Token] = {}
-
-    async def read(self, key: str) -> Token | None:
-        return self._tokens.get(key)
-
-    async def lease(self, key: str, holder: str, seconds: float) -> bool:
-        return True
-
-    async def save(self, key: str, holder: str, token: Token) -> None:
-        self._tokens[key] = token
 
 
 def sync_roster(
@@ -81,7 +66,7 @@ def take_over(
     platform: Annotated[str, ActValue("平台")],
 ) -> Outcome:
     """把读到的通讯录作为花名册。"""
-    listed = directory.roster_of_directory(contacts, people_roster.list_people(act.session), under=under)
+    listed = roster_file.roster_of_directory(contacts, people_roster.list_people(act.session), under=under)
     return roster_outcome(act, listed, leavers_ok, f"通讯录同步（{PLATFORM_LABELS[platform]}）")
 
 

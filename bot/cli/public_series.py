@@ -19,13 +19,14 @@ from bot.channels.dingtalk.push import Groups
 from bot.channels.outbound.apis import dingtalk_api, wechat_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
+from bot.channels.outbound.tokens import SingleRunTokens
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.context import Apply, As, Json, context
-from bot.cli.people import SingleRunTokens
 from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
 from bot.domain.message import Refusal, Reply
 from bot.domain.text.dates import find_day
+from bot.domain.times import day_of
 from bot.settings import Settings
 from bot.storage.files.loader import data_root, load_library
 
@@ -95,7 +96,7 @@ def send(
 def readers(day: Annotated[str, typer.Argument(metavar="日期", help="群发的日期，如 2026-12-04")], acting_as: As = "", as_json: Json = False) -> None:
     """某天群发的图文送达多少人、多少人看了；只有人数，没有名字。"""
     context.take(acting_as=acting_as, as_json=as_json)
-    sent_on = find_day(day)
+    sent_on = find_day(day, day_of(context.now()), "past")
     if sent_on is None:
         raise Refusal(f"「{day[:20]}」不是日期，应写作 2026-12-04。")
     statistics = _with_series(lambda series: series.readers(sent_on))

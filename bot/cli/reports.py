@@ -159,7 +159,7 @@ def _parse_moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        if (day := find_day(text)) is not None:
+        if (day := find_day(text, day_of(context.now()), "past")) is not None:
             return start_of(day)
         moment = datetime.fromisoformat(text)
     except ValueError:

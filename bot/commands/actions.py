@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,10 +15,12 @@ from bot.commands.router import Context
 from bot.domain.campaign.campaign import Author
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import Learner, RoleName
+from bot.domain.text.dates import Year
+from bot.domain.text.numbers import find_row_number
 from bot.domain.times import day_of
 from bot.services.campaign.manage import author_of
 from bot.services.library.catalog import Catalog
-from bot.storage.db.rehearsal import rehearse
+from bot.storage.db.engine import rehearse
 from bot.storage.system import audit
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ CONFIRM = ("确认", "确定")
 class ActValue:
     """How one value of an act is written: its placeholder, its help, its option at the shell (empty: by its place), and how a file is read.
 
-    `ask` is the refusal in the chat where it is missing; `{usage}` in it is how the act is said.
+    Numbers, days and moments are read by their kind; `year` is the year of a day that is typed without one. `ask` is the refusal in the chat where
+    it is missing; `{usage}` in it is how the act is said.
     """
 
     label: str
@@ -40,6 +42,11 @@ class ActValue:
     read: Callable[[Any], Any] | None = None
     raw: Any = None
     ask: str = ""
+    year: Year = "next"
+
+
+SheetName = Annotated[str, ActValue("工作表", "xlsx 里的哪一张工作表：名称或序号；不写就取第一张表头合适的", "--sheet")]
+"""Of every act that takes a table file."""
 
 
 class Act:
@@ -190,10 +197,10 @@ class Action:
         for name, (kind, value, default) in self.parameters().items():
             if kind is int:
                 first, _, rest = rest.partition(" ")
-                number = re.fullmatch(r"#?(\d{1,9})", first)
+                number = find_row_number(first)
                 if number is None:
                     raise Refusal(value.ask.format(usage=self.usage))
-                values[name] = int(number[1])
+                values[name] = number
             elif kind is str and not said:
                 values[name], said = rest.strip(), True
             elif default is inspect.Parameter.empty:

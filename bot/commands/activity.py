@@ -6,21 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from bot.commands.actions import Act, ActValue, Outcome, action
-from bot.domain.message import Misuse
-from bot.domain.text.dates import find_day
+from bot.commands.actions import Act, ActValue, Outcome, SheetName, action
 from bot.services import activity
 from bot.storage import activity as activity_rows
+from bot.storage.files.table_reader import read_table
 
 Year = Annotated[int | None, ActValue("年度", "年度，不写即今年", "--year")]
 Id = Annotated[int, ActValue("编号", "计划活动的编号，见 duty list")]
-
-
-def _parse_day(text: str) -> date:
-    day = find_day(text)
-    if day is None:
-        raise Misuse("日期应写作 2026-05-06。")
-    return day
 
 
 @action(cli="duty import", effect=True)
@@ -29,11 +21,13 @@ def import_duties(
     file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：法律 责任处室 形式 次数 期限 联络员 依据")],
     year: Year = None,
     form: Annotated[list[str] | None, ActValue("形式", "允许新增的形式，可多次", "--form")] = None,
+    sheet: SheetName = "",
 ) -> Outcome:
     """导入责任清单：列出新增、变更；加 --apply 写入，并生成计划活动和活动草稿。重复导入不变。"""
     act.require_whole_agency()
     list_year = year or act.today.year
-    lines, notes = activity.read_duty_list(file, list_year, act.catalog.library, frozenset(form or ()))
+    asked = activity.layout(list_year, act.catalog.library, frozenset(form or ()))
+    lines, notes = activity.read_duty_list(act.session, read_table(file, asked, sheet), asked, act.catalog.library, act.now)
     if act.applies:
         plan = activity.import_list(act.session, act.catalog, act.author, lines, list_year, act.now)
     else:
@@ -79,7 +73,7 @@ def record_done(
     act: Act,
     planned_id: Id,
     note: Annotated[str, ActValue("依据", "依据：时间、地点、人数、签到或照片在哪里", "--note")],
-    on: Annotated[date | None, ActValue("日期", "日期，不写即今天", "--on", read=_parse_day, raw=str | None)] = None,
+    on: Annotated[date | None, ActValue("日期", "日期，不写即今天", "--on", year="past")] = None,
 ) -> Outcome:
     """记一次已办，只计一次。"""
     act.require_whole_agency()
@@ -97,18 +91,11 @@ def cancel_planned(act: Act, planned_id: Id, reason: Annotated[str, ActValue("�
     return Outcome({"id": planned.id, "name": planned.name}, f"取消：{planned.name}，不计数。", f"已取消：{planned.name}。")
 
 
-def _parse_as_of(text: str) -> date:
-    day = find_day(text)
-    if day is None:
-        raise Misuse("--as-of 应写作 2026-06-30。")
-    return day
-
-
 @action(cli="duty digest")
 def list_idle(
     act: Act,
     year: Year = None,
-    as_of: Annotated[date | None, ActValue("日期", "截至日期，不写即今天", "--as-of", read=_parse_as_of, raw=str | None)] = None,
+    as_of: Annotated[date | None, ActValue("日期", "截至日期，不写即今天", "--as-of", year="past")] = None,
 ) -> Outcome:
     """一项都没有开展的处室和联络员。"""
     act.require_whole_agency()

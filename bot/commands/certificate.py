@@ -11,13 +11,13 @@ from bot.commands.actions import Act, ActValue, Outcome, action
 from bot.commands.router import Context, command
 from bot.domain.certificate import STATE_LABELS, code_text, full_number, page_path
 from bot.domain.message import Misuse, Option, Refusal, Reply
-from bot.domain.text.dates import find_day
 from bot.domain.times import chinese_date, day_of
-from bot.services.certificate import certificates, exam_certificates
+from bot.services.certificate import certificates
 from bot.services.certificate.certificates import WantedCertificate
 from bot.storage import certificate
 from bot.storage.certificate import IssuedCertificate
 from bot.storage.exam import exams
+from bot.storage.people import accounts
 
 MAX_SHOWN = 5
 
@@ -54,20 +54,13 @@ def _certificate_lines(ctx: Context, held: IssuedCertificate) -> list[str]:
 # ── For administrators ──
 
 
-def _parse_day(text: str) -> date:
-    day = find_day(text)
-    if day is None:
-        raise Misuse("日期应写作 2026-07-01。")
-    return day
-
-
 Number = Annotated[str, ActValue("证书编号", "证书编号，例如 XF-2026-000123-K")]
 Reason = Annotated[str, ActValue("原因", "原因，记入审计；本人可见，公开页不显示", "--reason")]
 Title = Annotated[str | None, ActValue("名称", "考试、竞赛或学习的名称", "--title")]
 Result = Annotated[str | None, ActValue("结果", "结果，照写在证书上，例如“成绩 92 分，考试合格”“荣获一等奖”", "--result")]
 Hours = Annotated[str | None, ActValue("学时", "学时数", "--hours")]
 Issuer = Annotated[str | None, ActValue("单位", "发证单位，不写即单位树的最上一级", "--issuer")]
-Day = Annotated[date | None, ActValue("日期", "考试、竞赛或学习的日期，例如 2026-07-01", "--day", read=_parse_day, raw=str | None)]
+Day = Annotated[date | None, ActValue("日期", "考试、竞赛或学习的日期，例如 2026-07-01", "--day", year="past")]
 ACT_LABELS = {"issue": "签发", "none": "早已签发"}
 KINDS = {"竞赛": "contest", "学习": "study", "考试": "exam"}
 STATES = {label: state for state, label in STATE_LABELS.items()}
@@ -121,11 +114,11 @@ def _wanted_of_exam(act: Act, exam_id: int) -> list[WantedCertificate]:
         raise Refusal(f"没有编号为 {exam_id} 的考试，请核对。")
     if not exam.tells_score:
         raise Refusal(f"考试 {exam_id}《{exam.name}》的成绩还不能公布，没有发证：等考试结束或公布成绩后再发。")
-    return exam_certificates.list_wanted(act.session, act.catalog, exam)
+    return certificates.list_wanted(act.session, act.catalog, exam)
 
 
 def _wanted_by_name(act: Act, staff_no: str, kind: str, title: str, day: date, result: str, hours: str, issuer: str) -> WantedCertificate:
-    person = certificate.person_by_staff_no(act.session, staff_no)
+    person = accounts.person_by_staff_no(act.session, staff_no)
     if person is None:
         raise Refusal(f"花名册里没有工号 {staff_no[:40]}，一份都没有签发，请核对。")
     facts = certificates.build_facts(act.session, person[0], kind, title, day, result=result, hours=hours, name=person[1], issuer=issuer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from bot.commands.actions import CONFIRM, Act, ActValue, Outcome, action
@@ -13,6 +12,7 @@ from bot.domain.delivery.reminders import names_text, task_line
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.reports import ReportQuery
+from bot.domain.text.numbers import find_row_number
 from bot.services.campaign import manage
 from bot.services.delivery import nudge
 from bot.services.reports import formats
@@ -101,10 +101,10 @@ def _author(ctx: Context) -> Author:
 
 
 def _number(text: str) -> int:
-    parsed = re.fullmatch(r"#?(\d{1,9})", text)
-    if parsed is None:
+    number = find_row_number(text)
+    if number is None:
         raise Refusal(f"请写编号。可以说：{USAGE}。")
-    return int(parsed[1])
+    return number
 
 
 def _list(ctx: Context) -> Reply:

@@ -10,10 +10,11 @@ from bot.domain.hours import policy
 from bot.domain.hours.policy import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
+from bot.domain.text.numbers import find_row_number
 from bot.domain.times import chinese_day, duration_text
 from bot.services.hours import forecast
 from bot.services.study import streak as study_streak
-from bot.storage.hours import explanations, ledger
+from bot.storage.hours import ledger
 from bot.storage.study import readings
 
 
@@ -87,12 +88,12 @@ def explain_hours(ctx: Context, entry_number: str) -> Reply:
     if entry_number:
         return _explain_entry(ctx, entry_number)
     lines = _last_reading_lines(ctx)
-    refused = explanations.refused(ctx.session, ctx.me.id, ctx.today)
+    refused = ledger.refused_credit(ctx.session, ctx.me.id, ctx.today)
     if refused:
         lines += ["", "今天没有计入的："] + [
             f"· {duration_text(entry.seconds)}：{entry.reason}（规则 {entry.rule} 第 {entry.version} 版）" for entry in refused
         ]
-    entries = explanations.entries(ctx.session, ctx.me.id, top=5)
+    entries = ledger.newest_lines(ctx.session, ctx.me.id, top=5)
     if entries:
         lines += ["", "最近的学时流水："] + [_entry_line(ctx, entry) for entry in entries]
     if not lines:
@@ -120,15 +121,15 @@ def _last_reading_lines(ctx: Context) -> list[str]:
     return lines
 
 
-def _entry_line(ctx: Context, entry: explanations.LedgerLine) -> str:
+def _entry_line(ctx: Context, entry: ledger.LedgerLine) -> str:
     sign = "-" if entry.seconds < 0 else "+"
-    source = explanations.source_name(ctx.session, ctx.library, entry.source_kind, entry.source_id)
+    source = ledger.source_name(ctx.session, ctx.library, entry.source_kind, entry.source_id)
     return f"· #{entry.id} {entry.day} {policy.category_label(entry.category)} {sign}{duration_text(abs(entry.seconds))} {source}"
 
 
 def _explain_entry(ctx: Context, entry_number: str) -> Reply:
-    number = entry_number.lstrip("#")
-    entry = explanations.entry(ctx.session, ctx.me.id, int(number)) if number.isascii() and number.isdigit() and len(number) < 10 else None
+    number = find_row_number(entry_number)
+    entry = None if number is None else ledger.line(ctx.session, ctx.me.id, number)
     if entry is None:
         raise Refusal(f"您的学时流水里没有「{entry_number[:20]}」这一条。发送「为什么」看最近几条的编号。")
     rule = next((version for version in ctx.catalog.policy.versions if version.line == entry.rule and version.version == entry.version), None)

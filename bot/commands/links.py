@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from bot.commands.router import Context, command
 from bot.domain.links import PURPOSES
-from bot.domain.message import Refusal, Reply
+from bot.domain.message import Reply
 from bot.services import links
 
 
 def link_lines(ctx: Context, purpose: str, ref: str = "") -> str:
-    """A one-time link to a page, for the sender alone, with what has to be known about it. Raises `Refusal` as `create_link` does, and in a group.
+    """A one-time link to a page, for the sender alone, with what has to be known about it. Raises `Refusal` as `create_link` does.
 
-    Whoever opens a link is taken for the one it was made for, so nobody else may read it.
+    Whoever opens a link is taken for the one it was made for, so nobody else may read it: the dispatcher answers no such command in a group.
     """
-    if ctx.incoming.in_group:
-        raise Refusal(f"打开{PURPOSES[purpose].title}的链接只发在单聊里，群里别人也看得到：请在和我的单聊里发送「{PURPOSES[purpose].command}」。")
     address = links.create_link(ctx.session, ctx.pages, purpose, ref, ctx.me, ctx.incoming.sender, ctx.now)
     return f"在网页上打开{PURPOSES[purpose].title}：\n{address}\n链接 10 分钟内有效，只能打开一次，请不要转发。"
 

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from bot.commands.actions import Act, ActValue, Outcome, action
+from bot.commands.actions import Act, ActValue, Outcome, SheetName, action
 from bot.commands.help import START_BUTTONS
 from bot.commands.router import Context, command
 from bot.domain.message import Option, Refusal, Reply
@@ -24,7 +24,8 @@ from bot.services.people.leave import LeaveLine
 from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import Roster
 from bot.services.study import mistakes
-from bot.storage.people import accounts, admin_scope, roster
+from bot.storage.files.table_reader import BadTableRows, read_table
+from bot.storage.people import accounts, roster
 from bot.storage.people import leave as people_leave
 from bot.storage.people.roster import PersonRecord
 from bot.storage.tables.columns import stamp
@@ -120,7 +121,7 @@ def record_absence(
         raise Refusal(f"没有登记：{reason}。")
     try:
         plan = leave.apply(act.session, [LeaveLine(person.staff_no, kind, since, until)], act.now, actor=act.author.actor, via=act.author.via)
-    except leave.BadLeaveRows as bad:
+    except BadTableRows as bad:
         raise Refusal(f"没有登记：{bad.faults[0].reason}。") from None
     if plan.is_empty:
         return Outcome(reply=Reply(f"早已登记：{plan.steps[0]}。"))
@@ -147,9 +148,10 @@ def import_roster(
     act: Act,
     file: TableFile,
     leavers_ok: Annotated[bool, ActValue("", "允许超过一半的人因不在花名册里而记为离职", "--leavers-ok")] = False,
+    sheet: SheetName = "",
 ) -> Outcome:
     """导入花名册：列出新进、离开、调动、变更和冲突；加 --apply 才写入。"""
-    return roster_outcome(act, roster_file.read_roster(file), leavers_ok, "花名册导入")
+    return roster_outcome(act, roster_file.read_roster(file, sheet), leavers_ok, "花名册导入")
 
 
 def roster_outcome(act: Act, listed: Roster, leavers_ok: bool, source: str) -> Outcome:
@@ -188,10 +190,12 @@ def issue_codes(act: Act, unit: Annotated[str, ActValue("单位", "只发给这�
 
 
 @action(cli="leave import", effect=True)
-def import_leave(act: Act, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")]) -> Outcome:
+def import_leave(
+    act: Act, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")], sheet: SheetName = ""
+) -> Outcome:
     """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
     act.require_whole_agency()
-    lines, notes = leave.read_leave(file)
+    lines, notes = leave.lines_of(act.session, read_table(file, leave.LAYOUT, sheet), act.now)
     if act.applies:
         plan = leave.apply(act.session, lines, act.now, actor=act.author.actor, via=act.author.via)
     else:
@@ -211,11 +215,7 @@ def _find_person(ctx: Context, staff_no: str) -> PersonRecord:
     """Somebody in office within the administrator's reach; anybody else is answered as unknown."""
     person = next((candidate for candidate in roster.list_people(ctx.session) if candidate.staff_no.casefold() == staff_no.casefold()), None)
     has_left = person is None or (person.left_on is not None and person.left_on < ctx.today)
-    if (
-        person is None
-        or has_left
-        or not admin_scope.covers_person(ctx.session, admin_scope.admin_roots(ctx.session, ctx.me.id), person.id, ctx.today)
-    ):
+    if person is None or has_left or not roster.covers_person(ctx.session, roster.admin_roots(ctx.session, ctx.me.id), person.id, ctx.today):
         raise Refusal(f"没有工号 {staff_no[:20]}，请核对。可以这样说：{LEAVE_USAGE}。")
     return person
 
@@ -227,7 +227,7 @@ def _leave_reply(ctx: Context, person: PersonRecord) -> Reply:
 
 
 def _absent_today(ctx: Context) -> Reply:
-    roots = admin_scope.admin_roots(ctx.session, ctx.me.id)
+    roots = roster.admin_roots(ctx.session, ctx.me.id)
     people = {person.id: person for person in roster.list_people(ctx.session)}
     away = [
         absence
@@ -235,7 +235,7 @@ def _absent_today(ctx: Context) -> Reply:
         for absence in absences
         if absence.until is None or absence.until >= ctx.today
     ]
-    away = [absence for absence in away if admin_scope.covers_person(ctx.session, roots, absence.person_id, ctx.today)]
+    away = [absence for absence in away if roster.covers_person(ctx.session, roots, absence.person_id, ctx.today)]
     away_today = sorted((absence for absence in away if absence.since <= ctx.today), key=lambda absence: people[absence.person_id].staff_no)
     lines = [f"今天不在岗 {len(away_today)} 人，以后 {len(away) - len(away_today)} 条。"]
     for absence in away_today[:MAX_SHOWN]:

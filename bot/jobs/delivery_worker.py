@@ -23,8 +23,8 @@ from bot.services.campaign import notifications
 from bot.services.delivery import plan, progress, send
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import outcomes, queue
 from bot.storage.delivery.queue import SendResult
 

@@ -25,9 +25,9 @@ from bot.services.contest.live_broadcast import LiveCall
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.storage.db.engine import driver_errors
-from bot.storage.db.writer import Busy
 
 log = get_logger(__name__)
 

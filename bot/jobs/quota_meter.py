@@ -16,8 +16,8 @@ from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWi
 from bot.logs import get_logger
 from bot.services.delivery import quota
 from bot.services.delivery.quota import MessageUsage, UsedQuota
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 
 log = get_logger(__name__)
 

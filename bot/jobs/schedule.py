@@ -26,8 +26,8 @@ from bot.services.exam import finish, question_pool
 from bot.services.hours.forecast import report_query
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import duels
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.storage.delivery import quota
 from bot.storage.reports import forecast
 from bot.storage.system import inbox, links

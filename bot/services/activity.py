@@ -1,17 +1,15 @@
 """The duty list: read from a file, compared with what is stored, turned into planned activities and draft campaigns, ticked off one by one.
 
-A file has seven columns; every cell is checked, and a wrong one is named by row, column and reason.
+A file has seven columns; every cell is checked, what it says and what it means here, and each wrong one is named by row, column and reason.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session
@@ -24,16 +22,17 @@ from bot.domain.campaign.schedule import Schedule
 from bot.domain.library.library import Library
 from bot.domain.message import Refusal
 from bot.domain.people.audience import Audience, PeopleAre, UnitIs
+from bot.domain.text.numbers import find_whole
 from bot.domain.times import day_of
 from bot.services.campaign import manage
 from bot.services.library.catalog import Catalog
-from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage import activity
 from bot.storage.activity import PlannedActivity, StoredDuty
 from bot.storage.files import cells
-from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
+from bot.storage.files.table_reader import BadTableRows, RowFault, TableColumn, TableLayout, read_rows, unit_column
 from bot.storage.people import audience as people_audience
+from bot.storage.people import roster
 from bot.storage.system import audit
 
 NOTICE_WORKDAYS = 5
@@ -89,18 +88,17 @@ class DutyImportPlan:
 
 
 def compare_list(session: Session, lines: Sequence[DutyLine], year: int, now: datetime) -> DutyImportPlan:
-    """What the list would change; writes nothing. Raises `BadDutyRows` for units and liaisons that nobody knows."""
+    """What the list would change; writes nothing. Raises `BadTableRows` for liaisons that nobody knows."""
     stored = {(duty.law, duty.unit, duty.form): duty for duty in activity.duties_of_year(session, year)}
     faults: list[RowFault] = []
     changes: list[DutyChange] = []
     for line in lines:
         try:
-            unit = people_audience.unit_path(session, line.unit)
-            liaison = _liaison(session, line.liaison, unit, now)
+            liaison = _liaison(session, line.liaison, line.unit, now)
         except Refusal as refusal:
-            faults.append(RowFault(line.row, "联络员" if "联络员" in str(refusal) else "责任处室", str(refusal).rstrip("。")))
+            faults.append(RowFault(line.row, "联络员", str(refusal)))
             continue
-        previous = stored.pop((line.law, unit, line.form), None)
+        previous = stored.pop((line.law, line.unit, line.form), None)
         staff_no = "" if liaison is None else liaison[1]
         same = previous is not None and (previous.count, previous.deadline, previous.liaison_no, previous.clause) == (
             line.count,
@@ -108,11 +106,10 @@ def compare_list(session: Session, lines: Sequence[DutyLine], year: int, now: da
             staff_no,
             line.clause,
         )
-        changes.append(
-            DutyChange(line, unit, None if liaison is None else liaison[0], "same" if same else "changed" if previous else "new", previous)
-        )
+        outcome = "same" if same else "changed" if previous else "new"
+        changes.append(DutyChange(line, line.unit, None if liaison is None else liaison[0], outcome, previous))
     if faults:
-        raise BadDutyRows(sorted(faults))
+        raise BadTableRows(TITLE, faults)
     return DutyImportPlan(year, tuple(changes), tuple(stored.values()))
 
 
@@ -139,7 +136,7 @@ def import_list(session: Session, catalog: Catalog, author: Author, lines: Seque
             continue
         line = change.line
         if change.previous is None:
-            unit_id = activity.unit_id_of(session, change.unit)
+            unit_id = roster.unit_id_of(session, change.unit)
             duty_id = activity.add_duty(session, year, line.law, unit_id, line.form, line.count, line.deadline, change.liaison_id, line.clause, now)
         else:
             duty_id = change.previous.id
@@ -258,20 +255,8 @@ def duty_progress(duty: StoredDuty, activities: Sequence[PlannedActivity], today
     return done_count, duty_state(done_count, duty.count, duty.deadline, today)
 
 
-COLUMNS = ("法律", "责任处室", "形式", "次数", "期限", "联络员", "依据")
-REQUIRED_COLUMNS = COLUMNS[:5]
-COLUMN_ALIASES = {
-    "法律法规": "法律",
-    "法律名称": "法律",
-    "责任单位": "责任处室",
-    "处室": "责任处室",
-    "宣传形式": "形式",
-    "完成期限": "期限",
-    "截止日期": "期限",
-    "条款": "依据",
-}
+TITLE = "责任清单"
 MAX_COUNT = 60
-_HEADER_WITHIN = 10
 _MONTH = re.compile(r"(?:(\d{4})[年-])?(\d{1,2})月?(?:底|末|前|月底)?")
 _DEADLINE_WORDS = {
     "年底": (12, 31), "全年": (12, 31), "上半年": (6, 30), "下半年": (12, 31),
@@ -279,151 +264,103 @@ _DEADLINE_WORDS = {
 }  # fmt: skip
 
 
-class BadDutyRows(Refusal):
-    """The file was readable, but these cells are not right; nothing of it may be used."""
+def layout(year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> TableLayout:
+    """The list of a year: its laws are the library's, its forms the known ones and those that are newly allowed."""
+    return TableLayout(
+        TITLE,
+        (
+            TableColumn("法律", lambda cell: _parse_laws(cell, library), ("法律法规", "法律名称", "普法内容", "法律法规名称"), required=True),
+            unit_column("责任处室", judge=lambda cell: cells.parse_unit(cell.strip(" /／") if isinstance(cell, str) else cell)),
+            TableColumn("形式", lambda cell: _parse_form(cell, new_forms), ("宣传形式", "普法形式", "活动形式", "普法方式"), required=True),
+            TableColumn("次数", _parse_count, ("场次", "活动次数"), required=True),
+            TableColumn("期限", lambda cell: _parse_deadline(cell, year), ("完成期限", "完成时限", "完成时间", "截止日期"), required=True),
+            TableColumn("联络员", cells.parse_text, ("联系人", "联络人")),
+            TableColumn("依据", _parse_clause, ("条款", "依据条款")),
+        ),
+    )
 
-    def __init__(self, faults: list[RowFault]) -> None:
-        self.faults = faults
-        super().__init__("\n".join([f"责任清单有 {len(faults)} 处不对，什么都没有改动：", *map(str, faults[:MAX_FAULTS])]))
 
-
-def read_duty_list(path: Path, year: int, library: Library, new_forms: frozenset[str] = frozenset()) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
-    """The rows of a file and what a reader ought to know. Raises `Refusal`, and `BadDutyRows` when single cells are wrong."""
-    sheet = read_sheet(path)
-    lines, notes = parse_duty_list(sheet, year, library, new_forms)
-    return lines, (*sheet.notes, *notes)
-
-
-def parse_duty_list(
-    sheet: TableSheet, year: int, library: Library, new_forms: frozenset[str] = frozenset()
+def read_duty_list(
+    session: Session, sheet: TableSheet, asked: TableLayout, library: Library, now: datetime
 ) -> tuple[tuple[DutyLine, ...], tuple[str, ...]]:
-    header_row, positions = _find_header(sheet.rows)
-    faults: list[RowFault] = []
+    """The rows of a table and what a reader ought to know.
+
+    Raises `Refusal`, and `BadTableRows` with all that is wrong: cells, units and liaisons that nobody knows, rows that are there twice.
+    """
+    reading = read_rows(sheet, asked, {"责任处室": lambda unit: people_audience.unit_path(session, unit)})
     lines: list[DutyLine] = []
-    notes: list[str] = []
     first_rows: dict[tuple[str, str, str], int] = {}
-    for number, row in enumerate(sheet.rows[header_row + 1 :], start=header_row + 2):
-        if not any(not isinstance(cell, str) or cell.strip() for cell in row):
-            continue
-        line = _DutyRowParser(number, row, positions, year, library, new_forms, faults, notes).line()
-        if line is None:
-            continue
-        key = (line.law, line.unit, line.form)
-        if key in first_rows:
-            faults.append(RowFault(number, "法律", f"与第 {first_rows[key]} 行相同（同一处室、同一部法、同一形式只写一行，次数写在一起）"))
-        first_rows.setdefault(key, number)
-        lines.append(line)
+    for row in reading.rows:
+        if "责任处室" in row.values:
+            try:
+                _liaison(session, row.get("联络员", ""), row.get("责任处室"), now)
+            except Refusal as refusal:
+                row.add_fault("联络员", str(refusal))
+        key = (row.get("法律", ""), row.get("责任处室", ""), row.get("形式", ""))
+        if all(key) and first_rows.setdefault(key, row.number) != row.number:
+            row.add_fault("法律", f"与第 {first_rows[key]} 行相同（同一处室、同一部法、同一形式只写一行，次数写在一起）")
+        if row.is_whole:
+            lines.append(DutyLine(row.number, *key, row.get("次数"), row.get("期限"), row.get("联络员", ""), row.get("依据", "")))
+    reading.require_faultless()
+    unknown = dict.fromkeys(law for line in lines for law in line.law.split("、") if library.resolve_law(law) is None)
+    return tuple(lines), (*reading.notes, *(f"法律登记册里没有「{law[:40]}」，按原样记下，请核对名称。" for law in unknown))
+
+
+def _parse_laws(cell: Cell, library: Library) -> str:
+    typed = cells.parse_text(cell)
+    names = [part.strip() for part in re.split("[、;]", re.sub(r"》\s*《", "》、《", typed)) if part.strip()]
+    if not names:
+        raise cells.BadCell("没有填")
+    laws, faults = [], []
+    for name in names:
+        law, misnomer = library.resolve_law(name), library.misnomer(name)
+        if misnomer is not None:
+            faults.append(f"「{name[:30]}」名称不对，应为《{misnomer.title}》")
+        elif law is None and len(name) > 80:
+            faults.append("名称超过 80 个字")
+        laws.append(law.short if law is not None else name.strip("《》"))
     if faults:
-        raise BadDutyRows(sorted(faults)[:MAX_FAULTS])
-    if not lines:
-        raise Refusal("责任清单里没有任何一行。")
-    return tuple(lines), tuple(dict.fromkeys(notes))
+        raise cells.BadCell("；".join(faults))
+    return "、".join(laws)
 
 
-def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
-    for index, row in enumerate(rows[:_HEADER_WITHIN]):
-        names = [COLUMN_ALIASES.get(_text(cell), _text(cell)) for cell in row]
-        if all(name in names for name in REQUIRED_COLUMNS):
-            return index, {name: names.index(name) for name in COLUMNS if name in names}
-    raise Refusal(f"没有找到表头：前 {_HEADER_WITHIN} 行里要有 {'、'.join(REQUIRED_COLUMNS)} 这几列（联络员、依据可以没有）。")
+def _parse_form(cell: Cell, new_forms: frozenset[str]) -> str:
+    form = cells.parse_text(cell)
+    if form not in FORMS and form not in new_forms:
+        near = difflib.get_close_matches(form, FORMS, n=1, cutoff=0.4)
+        hint = f"，是不是「{near[0]}」？" if near else "。"
+        raise cells.BadCell(f"没有「{form[:20]}」这种形式{hint}已有：{'、'.join(FORMS)}；确要新增，请加 --form {form[:20] or '名称'}")
+    return form
 
 
-def _text(cell: Cell) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", str(cell))).strip()
+def _parse_count(cell: Cell) -> int:
+    count = find_whole(cells.parse_text(cell), "次", "场")
+    if count is None or not 1 <= count <= MAX_COUNT:
+        raise cells.BadCell(f"应为 1 到 {MAX_COUNT} 的整数")
+    return count
 
 
-class _DutyRowParser:
-    """One row being read."""
+def _parse_clause(cell: Cell) -> str:
+    clause = cells.parse_text(cell)
+    if len(clause) > 200:
+        raise cells.BadCell("超过 200 个字")
+    return clause
 
-    def __init__(
-        self,
-        number: int,
-        row: list[Cell],
-        positions: dict[str, int],
-        year: int,
-        library: Library,
-        new_forms: frozenset[str],
-        faults: list[RowFault],
-        notes: list[str],
-    ) -> None:
-        self.number, self.row, self.places, self.year, self.library = number, row, positions, year, library
-        self.new_forms, self.faults, self.notes = new_forms, faults, notes
 
-    def _cell(self, column: str) -> Cell:
-        position = self.places.get(column)
-        return self.row[position] if position is not None and position < len(self.row) else ""
-
-    def _bad(self, column: str, reason: str) -> None:
-        self.faults.append(RowFault(self.number, column, reason))
-
-    def line(self) -> DutyLine | None:
-        faults_before = len(self.faults)
-        unit, clause = _text(self._cell("责任处室")).strip("/"), _text(self._cell("依据"))
-        if not unit:
-            self._bad("责任处室", "没有填")
-        if len(clause) > 200:
-            self._bad("依据", "超过 200 个字")
-        law, form, count, deadline = self._law(), self._form(), self._count(), self._deadline()
-        if len(self.faults) > faults_before or deadline is None:
-            return None
-        return DutyLine(self.number, law, unit, form, count, deadline, _text(self._cell("联络员")), clause)
-
-    def _law(self) -> str:
-        typed = _text(self._cell("法律"))
-        names = [part.strip() for part in re.split(r"[、;\n]", re.sub(r"》\s*《", "》、《", typed)) if part.strip()]
-        if not names:
-            self._bad("法律", "没有填")
-        laws = []
-        for name in names:
-            law, misnomer = self.library.resolve_law(name), self.library.misnomer(name)
-            if misnomer is not None:
-                self._bad("法律", f"「{name[:30]}」名称不对，应为《{misnomer.title}》")
-            elif law is None:
-                if len(name) > 80:
-                    self._bad("法律", "名称超过 80 个字")
-                self.notes.append(f"法律登记册里没有「{name[:40]}」，按原样记下，请核对名称。")
-            laws.append(law.short if law is not None else name.strip("《》"))
-        return "、".join(laws)
-
-    def _form(self) -> str:
-        form = _text(self._cell("形式"))
-        if form not in FORMS and form not in self.new_forms:
-            near = difflib.get_close_matches(form, FORMS, n=1, cutoff=0.4)
-            hint = f"，是不是「{near[0]}」？" if near else "。"
-            self._bad("形式", f"没有「{form[:20]}」这种形式{hint}已有：{'、'.join(FORMS)}；确要新增，请加 --form {form[:20] or '名称'}")
-        return form
-
-    def _count(self) -> int:
-        typed = _text(self._cell("次数")).removesuffix("次")
-        if not typed.isascii() or not typed.isdigit() or not 1 <= int(typed) <= MAX_COUNT:
-            self._bad("次数", f"应为 1 到 {MAX_COUNT} 的整数")
-            return 0
-        return int(typed)
-
-    def _deadline(self) -> date | None:
-        cell = self._cell("期限")
-        day: date | None = None
-        if isinstance(cell, date):
-            day = cell.date() if isinstance(cell, datetime) else cell
-        else:
-            typed = _text(cell)
-            short = typed.removeprefix(f"{self.year}年").removesuffix("前").strip()
-            parsed = _MONTH.fullmatch(typed)
-            if short in _DEADLINE_WORDS:
-                day = date(self.year, *_DEADLINE_WORDS[short])
-            elif parsed is not None and 1 <= int(parsed[2]) <= 12:
-                day = last_day_of_month(int(parsed[1] or self.year), int(parsed[2]))
-            else:
-                try:
-                    day = cells.parse_day(typed.removesuffix("前"))
-                except cells.BadCell as error:
-                    self._bad("期限", str(error))
-                    return None
-        if day is None:
-            self._bad("期限", "没有填")
-        elif day.year != self.year:
-            self._bad("期限", f"{day} 不在 {self.year} 年；别的年份请用 --year")
-            return None
-        return day
+def _parse_deadline(cell: Cell, year: int) -> date:
+    day: date | None
+    typed = cells.parse_text(cell) if isinstance(cell, str | int | float) else ""
+    short = typed.removeprefix(f"{year}年").removesuffix("前").strip()
+    parsed = _MONTH.fullmatch(typed)
+    if short in _DEADLINE_WORDS:
+        day = date(year, *_DEADLINE_WORDS[short])
+    elif parsed is not None and 1 <= int(parsed[2]) <= 12:
+        day = last_day_of_month(int(parsed[1] or year), int(parsed[2]))
+    else:
+        # A day without a year is one of the list's.
+        day = cells.parse_day(typed.removesuffix("前") if isinstance(cell, str) else cell, date(year, 1, 1))
+    if day is None:
+        raise cells.BadCell("没有填")
+    if day.year != year:
+        raise cells.BadCell(f"{day} 不在 {year} 年；别的年份请用 --year")
+    return day

@@ -5,7 +5,7 @@ A service below knows nothing of those above it: it keeps an empty list, which i
 
 from __future__ import annotations
 
-from bot.services.certificate import exam_certificates
+from bot.services.certificate import certificates
 from bot.services.contest import duel, live_play, play
 from bot.services.exam import attempt, finish, own_exams
 from bot.services.grading import correction_subject, exam_and_contest_subjects
@@ -15,9 +15,9 @@ from bot.services.study import current_task, mistakes, quiz
 def install() -> None:
     """Fill the lists; a second time changes nothing. Called by every process before its first message, tick or command."""
     # Corrections before certificates: what follows from a result follows from the right one.
-    finish.ON_CLOSED[:] = [exam_and_contest_subjects.regrade_late_paper, exam_certificates.award]
-    finish.ON_ANNOUNCED[:] = [exam_certificates.award]
-    finish.ON_CANCELLED[:] = [exam_certificates.revoke_cancelled]
+    finish.ON_CLOSED[:] = [exam_and_contest_subjects.regrade_late_paper, certificates.award]
+    finish.ON_ANNOUNCED[:] = [certificates.award]
+    finish.ON_CANCELLED[:] = [certificates.revoke_cancelled]
     correction_subject.SUBJECTS.update({"exam": exam_and_contest_subjects.ExamSubject, "contest": exam_and_contest_subjects.ContestSubject})
     mistakes.EXAM_DAYS[:] = [own_exams.next_exam_goal]
     quiz.ANSWER_GATES.update({duel.KIND: duel.late_answers, play.KIND: play.late_answers})

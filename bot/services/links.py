@@ -70,7 +70,7 @@ def find_visitor(session: Session, purpose: str, secret: str, now: datetime) -> 
 def _current_visitor(session: Session, kind: LinkPurpose, secret: str, visit: OpenVisit, now: datetime) -> PageVisitor | None:
     sender = Address(visit.channel, PAGE_APP, visit.user)
     # Whoever has left, or whose account now speaks for somebody else, is nobody here.
-    learner = accounts.find_learner(session, sender, day_of(now).isoformat())
+    learner = accounts.find_learner(session, sender, day_of(now))
     if learner is None or learner.id != visit.person_id or (kind.role is not None and not learner.may(kind.role)):
         return None
     return PageVisitor(visit.id, kind.name, visit.ref, learner, sender, visit.expires_at, visit.seen_at, _proof(secret))

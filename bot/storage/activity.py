@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
+from sqlalchemy import func, select, update
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.activity import DutyRow, PlannedRow
+from bot.storage.tables.people import PersonRow, UnitRow
 
-_ALL = Statement(
-    """SELECT d.id, d.year, d.law, u.path, d.form, d.count, d.deadline, p.staff_no, p.name, d.clause, d.unit_id
-       FROM duty d JOIN unit u ON u.id = d.unit_id LEFT JOIN person p ON p.id = d.liaison_id
-       WHERE d.year = :year ORDER BY u.path, d.law, d.form"""
-)
-_ADD = Statement(
-    """INSERT INTO duty (year, law, unit_id, form, count, deadline, liaison_id, clause, recorded_at)
-       VALUES (:year, :law, :unit_id, :form, :count, :deadline, :liaison_id, :clause, :at) RETURNING id"""
-)
-_CHANGE = Statement("UPDATE duty SET count = :count, deadline = :deadline, liaison_id = :liaison_id, clause = :clause WHERE id = :id")
-_PLAN = Statement(
-    """INSERT INTO planned (duty_id, n, name, due_on, state, campaign_id, note) VALUES (:duty_id, :n, :name, :due_on, 'planned', NULL, '')
-       RETURNING id"""
-)
-_PLANNED = Statement(
-    """SELECT l.id, l.duty_id, l.n, l.name, l.due_on, l.state, l.done_on, l.campaign_id, l.note FROM planned l JOIN duty d ON d.id = l.duty_id
-       WHERE d.year = :year ORDER BY l.duty_id, l.n"""
-)
-_ONE = Statement("SELECT id, duty_id, n, name, due_on, state, done_on, campaign_id, note FROM planned WHERE id = :id")
-_LINK = Statement("UPDATE planned SET campaign_id = :campaign_id WHERE id = :id")
-_MOVE = Statement("UPDATE planned SET due_on = :due_on WHERE id = :id AND state = 'planned'")
-_DONE = Statement("UPDATE planned SET state = 'done', done_on = :on, note = :note WHERE id = :id AND state = 'planned'")
-_CANCEL = Statement("UPDATE planned SET state = 'cancelled', note = :note WHERE id = :id AND state = 'planned'")
-_UNIT_ID = Statement("SELECT id FROM unit WHERE path = :path")
+_duties, _liaisons, _planned, _units = table(DutyRow), table(PersonRow).alias("liaison"), table(PlannedRow), table(UnitRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,59 +47,86 @@ class PlannedActivity:
     note: str
 
 
+_OF_YEAR = Query(
+    select(
+        *columns(
+            _duties,
+            StoredDuty,
+            unit=_units.c.path,
+            liaison_no=func.coalesce(_liaisons.c.staff_no, ""),
+            liaison=func.coalesce(_liaisons.c.name, ""),
+        )
+    )
+    .select_from(_duties.join(_units, _units.c.id == _duties.c.unit_id).outerjoin(_liaisons, _liaisons.c.id == _duties.c.liaison_id))
+    .where(_duties.c.year == bind("year"))
+    .order_by(_units.c.path, _duties.c.law, _duties.c.form),
+    gives=StoredDuty,
+)
+_ADD_DUTY = Query(
+    insert(_duties)
+    .values(binds("year", "law", "unit_id", "form", "count", "deadline", "liaison_id", "clause", "recorded_at"))
+    .returning(_duties.c.id),
+    gives=int,
+)
+_CHANGE_DUTY = Query(update(_duties).values(binds("count", "deadline", "liaison_id", "clause")).where(_duties.c.id == bind("id")))
+_SELECT_PLANNED = select(*columns(_planned, PlannedActivity))
+_PLANNED_IN_YEAR = Query(
+    _SELECT_PLANNED.join_from(_planned, _duties, _duties.c.id == _planned.c.duty_id)
+    .where(_duties.c.year == bind("year"))
+    .order_by(_planned.c.duty_id, _planned.c.n),
+    gives=PlannedActivity,
+)
+_GET_PLANNED = Query(_SELECT_PLANNED.where(_planned.c.id == bind("id")), gives=PlannedActivity)
+_ADD_PLANNED = Query(
+    insert(_planned).values(binds("duty_id", "n", "name", "due_on") | {"state": "planned", "note": ""}).returning(_planned.c.id), gives=int
+)
+_CHANGE_PLANNED = update(_planned).where(_planned.c.id == bind("id"))
+_LINK = Query(_CHANGE_PLANNED.values(binds("campaign_id")))
+_CHANGE_OPEN = _CHANGE_PLANNED.where(_planned.c.state == "planned")
+_MOVE = Query(_CHANGE_OPEN.values(binds("due_on")))
+_DONE = Query(_CHANGE_OPEN.values(binds("done_on", "note") | {"state": "done"}))
+_CANCEL = Query(_CHANGE_OPEN.values(binds("note") | {"state": "cancelled"}))
+
+
 def duties_of_year(session: Session, year: int) -> list[StoredDuty]:
-    return [_duty(row) for row in _ALL.all(session, year=year)]
-
-
-def _duty(row: Any) -> StoredDuty:
-    duty_id, year, law, unit, form, count, deadline, liaison_no, liaison, clause, unit_id = row
-    return StoredDuty(duty_id, year, law, unit, form, count, date.fromisoformat(deadline), liaison_no or "", liaison or "", clause, unit_id)
+    return _OF_YEAR.all(session, year=year)
 
 
 def add_duty(
     session: Session, year: int, law: str, unit_id: int, form: str, count: int, deadline: date, liaison_id: int | None, clause: str, at: datetime
 ) -> int:
-    row = _ADD.one(
+    return _ADD_DUTY.one(
         session,
         year=year,
         law=law,
         unit_id=unit_id,
         form=form,
         count=count,
-        deadline=deadline.isoformat(),
+        deadline=deadline,
         liaison_id=liaison_id,
         clause=clause,
-        at=stamp(at),
+        recorded_at=at,
     )
-    return int(row[0])
 
 
 def change_duty(session: Session, duty_id: int, count: int, deadline: date, liaison_id: int | None, clause: str) -> None:
-    _CHANGE.run(session, id=duty_id, count=count, deadline=deadline.isoformat(), liaison_id=liaison_id, clause=clause)
+    _CHANGE_DUTY.run(session, id=duty_id, count=count, deadline=deadline, liaison_id=liaison_id, clause=clause)
 
 
 def add_planned(session: Session, duty_id: int, number: int, name: str, due_on: date) -> int:
-    return int(_PLAN.one(session, duty_id=duty_id, n=number, name=name, due_on=due_on.isoformat())[0])
-
-
-def _activity(row: Any) -> PlannedActivity:
-    planned_id, duty_id, number_in_duty, name, due_on, state, done_on, campaign_id, note = row
-    return PlannedActivity(
-        planned_id, duty_id, number_in_duty, name, date.fromisoformat(due_on), state, done_on and date.fromisoformat(done_on), campaign_id, note
-    )
+    return _ADD_PLANNED.one(session, duty_id=duty_id, n=number, name=name, due_on=due_on)
 
 
 def planned_by_duty(session: Session, year: int) -> dict[int, list[PlannedActivity]]:
     """The activities of a year by row of the list, in order."""
     by_duty: dict[int, list[PlannedActivity]] = {}
-    for row in _PLANNED.all(session, year=year):
-        by_duty.setdefault(row[1], []).append(_activity(row))
+    for planned in _PLANNED_IN_YEAR.all(session, year=year):
+        by_duty.setdefault(planned.duty_id, []).append(planned)
     return by_duty
 
 
 def get_planned(session: Session, planned_id: int) -> PlannedActivity | None:
-    row = _ONE.one(session, id=planned_id)
-    return None if row is None else _activity(row)
+    return _GET_PLANNED.first(session, id=planned_id)
 
 
 def link_campaign(session: Session, planned_id: int, campaign_id: int) -> None:
@@ -129,20 +134,16 @@ def link_campaign(session: Session, planned_id: int, campaign_id: int) -> None:
 
 
 def reschedule(session: Session, planned_id: int, due_on: date) -> None:
-    _MOVE.run(session, id=planned_id, due_on=due_on.isoformat())
+    _MOVE.run(session, id=planned_id, due_on=due_on)
 
 
 def mark_done(session: Session, planned_id: int, done_on: date, note: str) -> bool:
     """True for the one call that ticked it off: an activity counts once."""
-    return _DONE.run(session, id=planned_id, on=done_on.isoformat(), note=note) == 1
+    return _DONE.run(session, id=planned_id, done_on=done_on, note=note) == 1
 
 
 def cancel(session: Session, planned_id: int, note: str) -> bool:
     return _CANCEL.run(session, id=planned_id, note=note) == 1
-
-
-def unit_id_of(session: Session, path: str) -> int:
-    return int(_UNIT_ID.one(session, path=path)[0])
 
 
 def idle_units(session: Session, year: int, today: date) -> list[tuple[str, int, str]]:

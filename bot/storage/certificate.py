@@ -6,39 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Text, func, select, type_coerce, update
+from sqlalchemy.types import TypeDecorator
 from sqlmodel import Session
 
 from bot.domain.certificate import CertificateBody, body_from_json
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.engine import is_sqlite_session
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.certificate import CertificateRow
+from bot.storage.tables.people import PersonRow
 
-_HELD = """SELECT c.id, c.number, c.code, c.person_id, c.kind, c.source_kind, c.source_id, c.body, c.issued_at, c.issued_by, c.replaces,
-              c.state, c.cause, c.reason, c.changed_at, c.changed_by, (SELECT n.number FROM certificate n WHERE n.replaces = c.id), p.staff_no
-             FROM certificate c JOIN person p ON p.id = c.person_id WHERE """
-_NEXT_ON_SQLITE = Statement("SELECT COALESCE(MAX(id), 0) + 1 FROM certificate")
-_NEXT_ON_POSTGRES = Statement("SELECT nextval(pg_get_serial_sequence('certificate', 'id'))")
-_ADD = Statement(
-    """INSERT INTO certificate (id, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces, state, cause, reason,
-                                changed_at, changed_by)
-       VALUES (:id, :number, :code, :person_id, :kind, :source_kind, :source_id, :body, :at, :by, :replaces, 'valid', NULL, '', NULL, '')
-       ON CONFLICT (person_id, source_kind, source_id) WHERE state = 'valid' DO NOTHING"""
-)
-_END = Statement(
-    """UPDATE certificate SET state = :state, cause = :cause, reason = :reason, changed_at = :at, changed_by = :by
-       WHERE id = :id AND state = :was"""
-)
-_BY_NUMBER = Statement(_HELD + "c.number = :number")
-_LATEST = Statement(_HELD + "c.person_id = :person_id AND c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id DESC LIMIT 1")
-_OF_PERSON = Statement(_HELD + "c.person_id = :person_id ORDER BY c.id DESC LIMIT :most")
-_OF_SOURCE = Statement(_HELD + "c.source_kind = :source_kind AND c.source_id = :source_id ORDER BY c.id")
-_ALL = Statement(
-    _HELD
-    + """(:staff_no = '' OR p.staff_no = :staff_no) AND (:state = '' OR c.state = :state) AND (:kind = '' OR c.kind = :kind)
-         ORDER BY c.id DESC LIMIT :most"""
-)
-_HEAD = Statement("SELECT name FROM unit WHERE parent_id IS NULL ORDER BY id LIMIT 1")
-_STAFF_NO = Statement("SELECT staff_no FROM person WHERE id = :id")
-_HOLDER = Statement("SELECT id, name FROM person WHERE staff_no = :staff_no")
+_certificates, _people = table(CertificateRow), table(PersonRow)
+_next = _certificates.alias("next")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +30,8 @@ class IssuedCertificate:
     person_id: int
     staff_no: str
     kind: str
-    source: tuple[str, str]
+    source_kind: str
+    source_id: str
     body: CertificateBody
     issued_at: datetime
     issued_by: str
@@ -64,25 +44,75 @@ class IssuedCertificate:
     replaced_by: str
 
     @property
+    def source(self) -> tuple[str, str]:
+        """What it was issued for: (kind, id)."""
+        return self.source_kind, self.source_id
+
+    @property
     def is_valid(self) -> bool:
         return self.state == "valid"
 
 
-def _certificate(row: Any) -> IssuedCertificate:
-    ident, number, code, person_id, kind, source_kind, source_id, body, issued_at, issued_by, replaces = row[:11]
-    state, cause, reason, changed_at, changed_by, replaced_by, staff_no = row[11:]
-    changed_on = None if changed_at is None else moment(changed_at)
-    issued, source = moment(issued_at), (source_kind, source_id)
-    return IssuedCertificate(
-        ident, number, code, person_id, staff_no, kind, source, body_from_json(body), issued, issued_by, replaces,
-        state, cause or "", reason, changed_on, changed_by, replaced_by or "",
-    )  # fmt: skip
+class _BodyType(TypeDecorator[CertificateBody]):
+    """The content of a certificate as its JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: CertificateBody | None, dialect: Any) -> str | None:
+        return None if value is None else value.to_json()
+
+    def process_result_value(self, value: str | None, dialect: Any) -> CertificateBody | None:
+        return None if value is None else body_from_json(value)
+
+
+_OF_SOURCE = (_certificates.c.source_kind == bind("source_kind"), _certificates.c.source_id == bind("source_id"))
+_NEWEST = _certificates.c.id.desc()
+_SELECT = select(
+    *columns(
+        _certificates,
+        IssuedCertificate,
+        staff_no=_people.c.staff_no,
+        body=type_coerce(_certificates.c.body, _BodyType),
+        cause=func.coalesce(_certificates.c.cause, ""),
+        replaced_by=func.coalesce(select(_next.c.number).where(_next.c.replaces == _certificates.c.id).scalar_subquery(), ""),
+    )
+).join_from(_certificates, _people, _people.c.id == _certificates.c.person_id)
+_NEXT_ON_SQLITE = Query(select(func.coalesce(func.max(_certificates.c.id), 0) + 1), gives=int)
+_NEXT_ON_POSTGRES = Query(select(func.nextval(func.pg_get_serial_sequence("certificate", "id"))), gives=int)
+_ADD = Query(
+    insert(_certificates)
+    .values(
+        binds("id", "number", "code", "person_id", "kind", "source_kind", "source_id", "issued_at", "issued_by", "replaces")
+        | {"body": bind("body", _BodyType), "state": "valid", "reason": "", "changed_by": ""}
+    )
+    .on_conflict_do_nothing(index_elements=["person_id", "source_kind", "source_id"], index_where=_certificates.c.state == "valid")
+)
+_SET_STATE = Query(
+    update(_certificates)
+    .values(binds("state", "cause", "reason", "changed_at", "changed_by"))
+    .where(_certificates.c.id == bind("certificate_id"), _certificates.c.state == bind("was"))
+)
+_BY_NUMBER = Query(_SELECT.where(_certificates.c.number == bind("number")), gives=IssuedCertificate)
+_LATEST = Query(
+    _SELECT.where(_certificates.c.person_id == bind("person_id"), *_OF_SOURCE).order_by(_NEWEST).limit(1),
+    gives=IssuedCertificate,
+)
+_OF_PERSON = Query(
+    _SELECT.where(_certificates.c.person_id == bind("person_id")).order_by(_NEWEST).limit(bind("most")),
+    gives=IssuedCertificate,
+)
+_EVERYBODYS = Query(_SELECT.where(*_OF_SOURCE).order_by(_certificates.c.id), gives=IssuedCertificate)
+_ASKED = {"staff_no": _people.c.staff_no, "state": _certificates.c.state, "kind": _certificates.c.kind}
+_LIST = Query(
+    _SELECT.where(*((bind(name, Text) == "") | (column == bind(name)) for name, column in _ASKED.items())).order_by(_NEWEST).limit(bind("most")),
+    gives=IssuedCertificate,
+)
 
 
 def next_id(session: Session) -> int:
     """The id of the next certificate, before its row is written, for its number. PostgreSQL gives each to one caller; SQLite has one writer."""
-    statement = _NEXT_ON_SQLITE if session.get_bind().dialect.name == "sqlite" else _NEXT_ON_POSTGRES
-    return int(statement.one(session)[0])
+    return (_NEXT_ON_SQLITE if is_sqlite_session(session) else _NEXT_ON_POSTGRES).one(session)
 
 
 def add(
@@ -98,67 +128,57 @@ def add(
     replaces: int | None = None,
 ) -> bool:
     """False when the person already has a valid certificate of the source; then nothing was written."""
-    return (
-        _ADD.run(
-            session,
-            id=ident,
-            number=number,
-            code=code,
-            person_id=person_id,
-            kind=body.facts.kind,
-            source_kind=source[0],
-            source_id=source[1],
-            body=body.to_json(),
-            at=stamp(at),
-            by=by,
-            replaces=replaces,
-        )
-        == 1
+    added = _ADD.run(
+        session,
+        id=ident,
+        number=number,
+        code=code,
+        person_id=person_id,
+        kind=body.facts.kind,
+        source_kind=source[0],
+        source_id=source[1],
+        body=body,
+        issued_at=at,
+        issued_by=by,
+        replaces=replaces,
     )
+    return added == 1
 
 
 def set_state(session: Session, certificate: IssuedCertificate, state: str, cause: str, reason: str, at: datetime, by: str) -> bool:
     """True for the one caller who changed it from the state it was read in."""
-    return _END.run(session, id=certificate.id, was=certificate.state, state=state, cause=cause, reason=reason, at=stamp(at), by=by) == 1
+    changed = _SET_STATE.run(
+        session,
+        certificate_id=certificate.id,
+        was=certificate.state,
+        state=state,
+        cause=cause,
+        reason=reason,
+        changed_at=at,
+        changed_by=by,
+    )
+    return changed == 1
 
 
 def by_number(session: Session, number: str) -> IssuedCertificate | None:
-    row = _BY_NUMBER.one(session, number=number)
-    return None if row is None else _certificate(row)
+    return _BY_NUMBER.first(session, number=number)
 
 
 def latest(session: Session, person_id: int, source: tuple[str, str]) -> IssuedCertificate | None:
     """The newest certificate of a source, valid or not; None when there is none."""
-    row = _LATEST.one(session, person_id=person_id, source_kind=source[0], source_id=source[1])
-    return None if row is None else _certificate(row)
+    return _LATEST.first(session, person_id=person_id, source_kind=source[0], source_id=source[1])
 
 
 def of_person(session: Session, person_id: int, most: int = 50) -> list[IssuedCertificate]:
     """Newest first."""
-    return [_certificate(row) for row in _OF_PERSON.all(session, person_id=person_id, most=most)]
+    return _OF_PERSON.all(session, person_id=person_id, most=most)
 
 
 def of_source(session: Session, source: tuple[str, str]) -> list[IssuedCertificate]:
     """Everybody's certificates of a source, oldest first."""
-    return [_certificate(row) for row in _OF_SOURCE.all(session, source_kind=source[0], source_id=source[1])]
+    return _EVERYBODYS.all(session, source_kind=source[0], source_id=source[1])
 
 
 def list_certificates(session: Session, staff_no: str = "", state: str = "", kind: str = "", most: int = 1000) -> list[IssuedCertificate]:
     """Newest first; an empty word asks for all."""
-    return [_certificate(row) for row in _ALL.all(session, staff_no=staff_no, state=state, kind=kind, most=most)]
-
-
-def root_unit_name(session: Session) -> str:
-    """The name of the unit at the root of the tree; empty while there is none."""
-    row = _HEAD.one(session)
-    return "" if row is None else str(row[0])
-
-
-def staff_no_of(session: Session, person_id: int) -> str:
-    return str(_STAFF_NO.one(session, id=person_id)[0])
-
-
-def person_by_staff_no(session: Session, staff_no: str) -> tuple[int, str] | None:
-    """The id and name behind a staff number, in office or not."""
-    row = _HOLDER.one(session, staff_no=staff_no)
-    return None if row is None else (int(row[0]), str(row[1]))
+    return _LIST.all(session, staff_no=staff_no, state=state, kind=kind, most=most)

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bot import logs
 from bot.logs import get_logger
-from bot.storage.db.writer import Busy
+from bot.storage.db.commits import Busy
 
 log = get_logger(__name__)
 

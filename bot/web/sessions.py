@@ -30,8 +30,8 @@ from yarl import URL
 from bot.domain.links import PURPOSES, LinkPurpose, PageVisitor
 from bot.logs import get_logger
 from bot.services import links
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.web.templates import Templates
 
 log = get_logger(__name__)

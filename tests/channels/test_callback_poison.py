@@ -123,6 +123,26 @@ async def test_headers_of_a_hundred_kilobytes_are_refused(callback: CallbackClie
     assert callback.ear.heard == []
 
 
+FORBIDDEN = ["\x00", "\x08", "\x0b", "\x0c", "\x1d", "\ufffe", "&#x1d;", "&#29;", "&#x0;", "&#xFFFF;", "&#xD800;", "&#1114112;"]
+
+
+@pytest.mark.parametrize("character", FORBIDDEN)
+async def test_what_xml_does_not_allow_is_left_out_of_what_a_phone_sent(callback: CallbackClient, character: str) -> None:
+    """Phones send such characters and the platforms pass them on; the signature says that the sender is genuine."""
+    written = callback.platform.text("A")
+    assert "<Content><![CDATA[A]]></Content>" in written
+    content = f"<Content>A{character}</Content>" if character.startswith("&") else f"<Content><![CDATA[A{character}]]></Content>"
+    answer = await callback.platform.deliver(*callback.message(written.replace("<Content><![CDATA[A]]></Content>", content)))
+    assert answer.status == 200
+    assert [message.text for message in callback.ear.heard] == ["A"]
+
+
+async def test_a_reference_that_a_person_typed_stays_as_typed(callback: CallbackClient) -> None:
+    answer = await callback.platform.deliver(*callback.message(callback.platform.text("写作 &#x1d; 的字符")))
+    assert answer.status == 200
+    assert callback.ear.heard[0].text == "写作 &#x1d; 的字符"
+
+
 # Messages that are sealed and signed as they should be, and odd.
 
 
@@ -159,7 +179,6 @@ def odd_messages(callback: CallbackClient) -> list[bytes]:
         ("<Content><![CDATA[A]]></Content>", ""),
         ("<Content><![CDATA[A]]></Content>", "<Content><b>A</b></Content>"),
         ("<Content><![CDATA[A]]></Content>", "<Content>A</Content><Content>B</Content>"),
-        ("<Content><![CDATA[A]]></Content>", "<Content>\x00</Content>"),
         ("</xml>", ""),
         ("</xml>", "</xml><xml></xml>"),
         ("<xml>", "<message>"),

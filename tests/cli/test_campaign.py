@@ -34,7 +34,7 @@ def test_a_campaign_is_drafted_started_skipped_paused_and_stopped(shell: Shell) 
     assert shell.json("campaign", "show", n)["state"] == "draft", "a rehearsal leaves nothing"
     started = shell.json("campaign", "start", n, "--apply")
     assert (started["state"], started["applied"]) == ("running", True)
-    assert "除2026-03-05" in shell.json("campaign", "skip", n, "2026-03-05", "--apply")["rhythm"]
+    assert "除2026-03-05" in shell.json("campaign", "skip", n, "3月5日", "--apply")["rhythm"]
     assert shell.json("campaign", "pause", n, "--reason", "检修")["applied"] is False
     assert shell.json("campaign", "pause", n, "--reason", "检修", "--apply")["state"] == "paused"
     assert shell.json("campaign", "resume", n, "--apply")["state"] == "running"
@@ -174,7 +174,7 @@ def test_a_duty_list_is_imported_listed_and_ticked_off(shell: Shell, tmp_path: P
 
     first = str(one["activities"][0]["id"])
     assert shell.run("duty", "done", first, "--note", "签到 12 人", "--on", "2026-12-01")[0] == 1
-    assert "以上是预演" in shell("duty", "done", first, "--note", "签到 12 人", "--on", "2026-06-20")
+    assert "以上是预演" in shell("duty", "done", first, "--note", "签到 12 人", "--on", "6月20日")
     assert shell.json("duty", "list")[0]["done"] == 0
     shell("duty", "done", first, "--note", "签到 12 人", "--on", "2026-06-20", "--apply")
     assert shell.run("duty", "done", first, "--note", "再记一次")[0] == 1
@@ -186,7 +186,7 @@ def test_a_duty_list_is_imported_listed_and_ticked_off(shell: Shell, tmp_path: P
 
 def test_a_duty_list_with_a_fault_names_row_and_column(shell: Shell, tmp_path: Path) -> None:
     listed = tmp_path / "清单.csv"
-    listed.write_text("法律,责任处室,形式,次数,期限\n职务处分法,财务处,专题培训,两次,年底\n", encoding="utf-8")
+    listed.write_text("法律,责任处室,形式,次数,期限\n职务处分法,财务处,专题培训,若干次,年底\n", encoding="utf-8")
 
     status, out, _ = shell.run("duty", "import", str(listed), "--apply", "--json")
 

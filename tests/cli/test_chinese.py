@@ -19,6 +19,8 @@ from tests.support.service import bot, environment
         ("report --unti", "没有 --unti 这个选项，您是不是要用 --out、--unit？"),
         ("export a b", "多出了 b。"),
         ("report --year x", "--year 应为整数。"),
+        ("duty list --year x", "--year 应为整数。"),
+        ("campaign skip 1 下周", "日期：「下周」不是日期，请写成 2026-03-10 或 3月10日。"),
         ("report --year", "选项 --year 后面要写上值。"),
         ("serve --demo=1", "选项 --demo 后面不写值。"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 from sqlalchemy import text
 
 from bot.cli.context import context
+from bot.dispatch import Dispatcher
 from bot.domain.message import Refusal
 from bot.services.exam import attempt
 from bot.services.library import catalog
 from bot.storage.files.exam_files import read_exam
 from bot.storage.files.loader import load_library
 from tests.conftest import NOW, ROOT, enroll
+from tests.support.exams import ExamHarness
 from tests.support.shell import Shell
 
 FILE = """
@@ -87,7 +90,7 @@ def test_an_exam_is_made_from_a_file_published_and_ended(shell: Shell, file: Pat
     assert (again["id"], again["applied"], shell.count("exam")) == (other, False, 2)
     status, _, err = shell.run("exam", "release", n, "--apply")
     assert (status, "按规则交卷后立即出分" in err) == (1, True), "what everybody sees is not released once more"
-    drafted = shell.json("exam", "makeup", n, "--opens", "2026-03-10 09:00", "--closes", "2026-03-10 11:00", "--cap", "7")
+    drafted = shell.json("exam", "makeup", n, "--opens", "3月10日 9:00", "--closes", "2026年3月10日 11点", "--cap", "７分")
     assert (drafted["id"], drafted["makeup_of"], drafted["cap"], drafted["people"]) == (None, int(n), 7.0, 2)
     acts = shell.database.read_now(
         lambda session: session.execute(text("SELECT action FROM audit WHERE actor = 'cli:wang' ORDER BY id")).scalars().all()
@@ -105,7 +108,7 @@ def test_extra_time_at_the_shell_takes_two_people_and_results_are_exported(shell
         return attempt.begin(session, stocked, 1, n, NOW, random.Random(1)).status.sitting_id
 
     sitting_id = shell.database.write_now(begin)
-    asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网")
+    asked = shell.json("exam", "extend", str(n), "1001", "１０分钟", "--reason", "断网")
     assert (asked["id"], asked["applied"], shell.count("extension")) == (None, False, 0)
     asked = shell.json("exam", "extend", str(n), "1001", "10", "--reason", "断网", "--apply")
     assert (asked["asked_by"], asked["approved_by"]) == ("cli:wang", None)
@@ -177,3 +180,11 @@ def test_a_file_that_cannot_be_read_is_refused_in_chinese(shell: Shell, tmp_path
     for path, why in ((tmp_path / "none.yaml", "没有这个文件或目录"), (tmp_path, "这是目录，不是文件")):
         status, _, err = shell.run("exam", "new", str(path))
         assert (status, f"读不了这个文件：{why}" in err) == (1, True)
+
+
+def test_the_sample_of_the_readme_is_an_exam_that_can_be_sat(dispatcher: Dispatcher, tmp_path: Path) -> None:
+    samples = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    file = tmp_path / "年度考试.yaml"
+    file.write_text(next(sample for sample in samples if "blueprint:" in sample), "utf-8")
+    exam = ExamHarness(dispatcher).exam(ExamHarness(dispatcher).draft_wanted(read_exam(file)))
+    assert exam.last_entry == exam.closes_at > exam.opens_at + timedelta(minutes=exam.minutes)

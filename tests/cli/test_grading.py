@@ -127,7 +127,7 @@ def test_results_for_an_exam_of_ours_credit_nobody_twice(shell: Shell, board: Bo
     [
         ((), 2, "--exam"),
         (("--exam", "新考试"), 1, "--on 2026-11-20"),
-        (("--exam", "新考试", "--on", "昨天"), 1, "不是日期"),
+        (("--exam", "新考试", "--on", "上周"), 1, "不是日期"),
         (("--exam", "新考试", "--on", "2026-02-27", "--pass", "零"), 1, "--pass"),
         (("--exam", "99"), 1, "没有编号为 99 的考试"),
     ],

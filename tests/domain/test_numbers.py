@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.text import numbers
+from bot.domain.text.numbers import find_number, find_points, find_row_number, find_share, find_whole
 
 
 @given(st.integers(0, numbers.UPPER_BOUND - 1))
@@ -112,3 +115,78 @@ def test_a_label_is_written_with_its_branch() -> None:
 )
 def test_numerals_in_a_sentence_become_digits(said: str, written: str) -> None:
     assert numbers.to_arabic(said) == written
+
+
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("12", 12),
+        ("１２", 12),
+        (" 30 ", 30),
+        ("-3", -3),
+        ("1,000", 1000),
+        ("１，２３４，５６７", 1234567),
+        ("59.5", Fraction(119, 2)),
+        ("1.5万", 15000),
+        ("三千", 3000),
+        ("十二", 12),
+        ("两百", 200),
+        ("", None),
+        ("1,00", None),
+        ("1e5", None),
+        ("3个", None),
+        ("1.2.3", None),
+        ("9" * 13, None),
+    ],
+)
+def test_a_typed_number_is_read_exactly(typed: str, number: Fraction | int | None) -> None:
+    assert find_number(typed) == number
+    assert find_whole(typed) == (None if number is None or Fraction(number).denominator != 1 else number)
+
+
+def test_a_whole_number_may_carry_its_unit_and_a_row_its_sign() -> None:
+    assert [find_whole(typed, "分钟", "分") for typed in ("30分钟", "３０ 分", "三十分钟", "30秒", "1.5分")] == [30, 30, 30, None, None]
+    assert [find_row_number(typed) for typed in ("12", "#12", "＃１２", "十二", "-1", "1234567890", "²")] == [12, 12, 12, None, None, None, 2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "share"),
+    [
+        ("80%", "4/5"),
+        ("８０％", "4/5"),
+        ("95 %", "19/20"),
+        ("0.8", "4/5"),
+        ("80", "4/5"),
+        ("百分之八十", "4/5"),
+        ("八成半", "17/20"),
+        ("三分之二", "2/3"),
+        ("0", "0"),
+        ("12.5%", "1/8"),
+        ("1", None),
+        ("-80", None),
+        ("许多", None),
+        ("1/0", None),
+    ],
+)
+def test_a_typed_share_is_a_part_of_one(typed: str, share: str | None) -> None:
+    assert find_share(typed) == (None if share is None else Fraction(share))
+
+
+@pytest.mark.parametrize(
+    ("typed", "thousandths"),
+    [
+        ("60", 60000),
+        ("５９.５", 59500),
+        ("60 分", 60000),
+        ("1,000分", 1000000),
+        ("半分", 500),
+        ("一分半", 1500),
+        ("0.125", 125),
+        ("0.0005", None),
+        ("分", None),
+        ("缺考", None),
+        ("60分钟", None),
+    ],
+)
+def test_typed_points_are_thousandths(typed: str, thousandths: int | None) -> None:
+    assert find_points(typed) == thousandths

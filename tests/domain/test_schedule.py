@@ -257,3 +257,26 @@ def test_the_next_time_of_a_campaign_is_found_without_walking_through_the_year(c
 @pytest.mark.parametrize("every", ["12月10日 09:00", "2026年12月10日 9点", "2026/12/10 上午9点", "２０２６－１２－１０ 09：00"])
 def test_once_is_a_day_however_it_is_written(every: str) -> None:
     assert parse_schedule(every, date(2026, 12, 1)) == Schedule("once", time="09:00", on=date(2026, 12, 10), on_holiday="keep")
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "last", "skipped"),
+    [
+        ("每周一 09:00 自3月1日 至12月31日", "2026-03-01", "2026-12-31", []),
+        ("每周一 09:00 从 3.16 起 到 ２０２７/０１/１５", "2026-03-16", "2027-01-15", []),
+        ("每个工作日 09:00 自11月1日 至2月1日 除12月31日、1月2日", "2026-11-01", "2027-02-01", ["2026-12-31", "2027-01-02"]),
+        ("每周一 09:00 自1月10日 至2月1日", "2027-01-10", "2027-02-01", []),
+        ("每个工作日 09:00 除2026年3月5日、3月6日", None, None, ["2026-03-05", "2026-03-06"]),
+    ],
+)
+def test_the_days_of_a_schedule_need_no_year(said: str, first: str | None, last: str | None, skipped: list[str]) -> None:
+    schedule = parse_schedule(said, date(2026, 3, 2))
+    assert [day and day.isoformat() for day in (schedule.first, schedule.last)] == [first, last]
+    assert [day.isoformat() for day in schedule.skip_dates] == skipped
+
+
+def test_a_bound_that_does_not_exist_says_so_and_one_without_a_year_needs_a_today() -> None:
+    with pytest.raises(Refusal, match="日历上没有 2 月 30 日"):
+        parse_schedule("每周一 09:00 至2月30日", date(2026, 3, 2))
+    with pytest.raises(Refusal, match="不是日期"):
+        parse_schedule("每周一 09:00 至12月31日")

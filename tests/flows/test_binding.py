@@ -17,7 +17,7 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.services.people import binding
 from bot.storage.db.database import Database
-from bot.storage.people import roster
+from bot.storage.people import accounts, roster
 from bot.storage.people.accounts import lock_people
 from bot.storage.tables.people import AccountRow
 from tests.conftest import NOW, Chat, Clock, enroll
@@ -106,7 +106,7 @@ async def test_copies_that_reach_two_replicas_bind_once_and_read_the_same(wechat
             said = await asyncio.gather(*(houses[turn % 2].handle(message) for turn in range(4)))
             assert {one.text[:5] for one in said} == {"✅ 已绑定"}
             assert len(set(said)) == 1
-            database.write_now(lambda session: roster.unbind_account(session, "wechat", "o-openid"))
+            database.write_now(lambda session: accounts.unbind_account(session, "wechat", "o-openid"))
     finally:
         await asyncio.to_thread(database.stop)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from sqlmodel import Session
 
@@ -16,7 +16,7 @@ from tests.conftest import NOW, Chat, enroll
 
 def give(chat: Chat, title: str = "年度学法考试", staff_no: str = "1001") -> IssuedCertificate:
     def work(session: Session) -> IssuedCertificate:
-        who = find_learner(session, chat.message("").sender, "2026-03-02") if staff_no == "1001" else None
+        who = find_learner(session, chat.message("").sender, date(2026, 3, 2)) if staff_no == "1001" else None
         person = who.id if who is not None else enroll(session, staff_no, "别人")
         facts = certificates.build_facts(session, person, "exam", title, day_of(NOW), result="成绩 92 分，考试合格")
         return certificates.issue(session, person, ("sitting", title), facts, NOW)

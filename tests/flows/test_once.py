@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -237,11 +238,37 @@ async def test_twenty_messages_of_one_person_at_once_equal_some_order(dispatcher
     assert totals_are_the_ledger(dispatcher)
 
 
-async def test_a_message_that_was_refused_left_nothing(dispatcher: Dispatcher, people: dict[str, int]) -> None:
-    tables = ("answer", "ledger", "inbox", "notebook_card", "uncredited", "year_total", "day_total")
+async def test_a_message_that_was_refused_left_nothing_but_its_reply(dispatcher: Dispatcher, people: dict[str, int]) -> None:
+    tables = ("answer", "ledger", "notebook_card", "uncredited", "year_total", "day_total", "audit")
     replies = await asyncio.gather(*(dispatcher.handle(said_by(user, "今天天气真好呀我们去哪里吃饭", "m1")) for user in people))
     assert {reply.text[:3] for reply in replies} == {"未记录"}
     assert [rows(dispatcher.database, f"SELECT COUNT(*) FROM {table}") for table in tables] == [[(0,)]] * len(tables)
+    kept = [json.loads(reply)["text"] for (reply,) in rows(dispatcher.database, "SELECT reply FROM inbox")]
+    assert sorted(kept) == sorted(reply.text for reply in replies)
+
+
+@pytest.mark.parametrize("words", ["B", "报表 达标率"])
+async def test_a_refused_message_is_refused_alike_after_a_restart_and_by_another_replica(
+    dispatcher: Dispatcher, replica: Dispatcher, people: dict[str, int], words: str
+) -> None:
+    """B is refused because no question is in hand; then one is put, and the same bytes come again."""
+    dispatcher.database.write_now(lambda session: enroll(session, "2000"))
+    first = (await dispatcher.handle(said_by("2000", words, "m1"))).text
+    assert first.startswith("未记录")
+    assert "第1/5题" in (await dispatcher.handle(said_by("2000", "每日", "m2"))).text
+    restarted = Dispatcher(dispatcher.database, dispatcher.catalog, rng=random.Random(7))
+    assert [(await other.handle(said_by("2000", words, "m1"))).text for other in (restarted, replica, dispatcher)] == [first] * 3
+    assert rows(dispatcher.database, "SELECT COUNT(*) FROM answer") == [(0,)]
+    assert (await replica.handle(said_by("2000", "B", "m3"))).text.startswith("已记录"), "a new message is a new answer"
+
+
+async def test_copies_of_a_refused_message_that_come_together_get_one_reply(
+    dispatcher: Dispatcher, replica: Dispatcher, people: dict[str, int]
+) -> None:
+    said = [said_by(user, "B", "m1", "practice:1:99") for user in people]
+    replies = await asyncio.gather(*((dispatcher, replica)[n % 2].handle(message) for message in said for n in range(4)))
+    assert {len({reply.text for reply in replies[n : n + 4]}) for n in range(0, len(replies), 4)} == {1}
+    assert rows(dispatcher.database, "SELECT COUNT(*) FROM inbox") == [(PEOPLE,)]
 
 
 async def test_a_retry_of_a_refused_message_is_refused_in_the_same_words_and_answers_nothing(chat: Chat) -> None:

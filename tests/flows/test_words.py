@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.commands.help import TOPICS
 from bot.commands.router import COMMANDS
-from bot.dispatch import Dispatcher
+from bot.dispatch import IN_GROUP_REPLY, Dispatcher
+from bot.domain.message import plain_text
 from bot.domain.people.person import RoleName
 from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import change, question_in_hand, right_answer, rows
@@ -153,3 +156,18 @@ async def test_nobody_confirms_an_answer_of_their_own(admin: Chat) -> None:
     await admin.say("我认为应当如此")
     assert (await admin.say("阅卷 1 对")).startswith("未记录")
     assert rows(admin.dispatcher.database, "SELECT COUNT(*) FROM confirmation") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "words", ["我的学时", "每日", "A", "对", "考试 开始 1", "报表 个人 1001", "纠错", "学习", "绑定 1001 12345678", "今天天气真好"]
+)
+async def test_where_others_read_it_nothing_of_a_person_is_said(chat: Chat, words: str) -> None:
+    """A question is in hand; the answer, the hours, the key and the record of others stay in the one-to-one chat."""
+    assert "第1/5题" in await chat.say("每日")
+    assert await chat.hear(replace(chat.message(words), in_group=True)) == plain_text(IN_GROUP_REPLY)
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM answer") == [(0,)]
+    assert (await chat.say("A")).startswith("已记录")
+
+
+async def test_help_is_given_in_a_group_as_well(chat: Chat) -> None:
+    assert "每日" in await chat.hear(replace(chat.message("帮助"), in_group=True))

@@ -16,9 +16,7 @@ from sqlalchemy import Engine
 
 import bot.services
 import bot.storage
-from bot.domain.reports import Scope
 from bot.storage.db.query import Query, Statement
-from bot.storage.reports.scope import office_sql
 
 POSTGRES_ONLY = re.compile(r"\bFOR (NO KEY )?(UPDATE|SHARE|KEY SHARE)\b|\bpg_\w+\(|hashtextextended|^LOCK TABLE|= ANY\(|\bunnest\(")
 """Locks and arrays: what only PostgreSQL has, for which SQLite's one writer needs nothing."""
@@ -26,15 +24,11 @@ SQLITE_ONLY = re.compile(r"\bsqlite_|\browid\b|INSERT OR |\bpragma\b", re.IGNORE
 FILLED = {
     "ids": "1, 2",
     "names": "'a', 'b'",
-    "selection": "SELECT p.id, '' AS reason FROM person p",
     "materialized": "",
     "may_go": "1 = 1",
     "locked": "",
     "once_a_day": "1 = 1",
     "done": "1 = 0",
-    "only": "",
-    "papers": "SELECT id FROM sitting",
-    "office": office_sql(Scope((1,))),
     "condition": "1 = 1",
     "extra": "",
 }

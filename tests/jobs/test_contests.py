@@ -13,7 +13,7 @@ from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.people.audience import All
 from bot.jobs.schedule import run_contests
 from bot.services.contest import closing, manage
-from bot.storage.db.writer import Busy
+from bot.storage.db.commits import Busy
 from tests.conftest import NOW, Chat, Clock, enroll
 
 END = NOW + timedelta(hours=1)

@@ -13,8 +13,8 @@ from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, Platform
 from bot.domain.message import Address, Incoming, Reply
 from bot.jobs.quota_meter import MAX_WAIT, QuotaMeter
 from bot.services.delivery.quota import grant_cards
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.storage.delivery.quota import Quota, look_since_heard
 from bot.storage.system import inbox
 from tests.conftest import NOW, Clock

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.services.certificate import certificates, exam_certificates
+from bot.services.certificate import certificates
 from bot.services.certificate.certificates import CertificateChange
 from bot.services.exam import manage
 from bot.storage import certificate
@@ -47,7 +47,7 @@ def mine(hall: ExamHarness, person: int) -> list[IssuedCertificate]:
 def settled(hall: ExamHarness, person: int, exam_id: int, reason: str = "第 1 题标准答案更正") -> CertificateChange:
     exam = hall.exam(exam_id)
     made: CertificateChange = hall.run(
-        lambda session: exam_certificates.update_certificate(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
+        lambda session: certificates.update_certificate(session, hall.catalog, exam, person, reason, OVER, by="9001", via="cli")
     )
     return made
 
@@ -153,7 +153,7 @@ def test_everybody_of_an_exam_can_be_given_theirs_by_hand_and_nobody_twice(hall:
     exam = hall.exam(exam_id)
 
     def hand_out(session: Any) -> list[tuple[str, CertificateChange]]:
-        wanted = exam_certificates.list_wanted(session, hall.catalog, exam)
+        wanted = certificates.list_wanted(session, hall.catalog, exam)
         return certificates.issue_many(session, wanted, OVER, by="9001", via="cli", apply=True)
 
     assert [(staff_no, step.act) for staff_no, step in hall.run(hand_out)] == [("1001", "none"), ("1002", "none")]

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import Engine
 
 from bot.domain.message import Refusal
-from bot.domain.people.directory import Department, Directory, DirectoryMember
-from bot.services.people import directory
+from bot.domain.people.person import Department, Directory, DirectoryMember
 from bot.services.people import roster as people_roster
+from bot.services.people import roster_file
 from bot.services.people.roster import RosterImportPlan
-from bot.services.people.roster_file import BadRosterRows
 from bot.storage.db.database import Database
+from bot.storage.files.table_reader import BadTableRows
 from bot.storage.people import roster
 from tests.conftest import NOW
 
@@ -35,7 +35,7 @@ def database(engine: Engine) -> Database:
 def sync(database: Database) -> Sync:
     def run(entries: tuple[DirectoryMember, ...] = STAFF, *, channel: str = "wecom", under: str = "", leavers_ok: bool = False) -> RosterImportPlan:
         found = Directory(channel, TREE, entries)
-        read = database.read_now(lambda session: directory.roster_of_directory(found, roster.list_people(session), under=under))
+        read = database.read_now(lambda session: roster_file.roster_of_directory(found, roster.list_people(session), under=under))
         return database.write_now(lambda session: people_roster.apply(session, read, NOW, actor="cli:test", via="cli", leavers_ok=leavers_ok))
 
     return run
@@ -98,7 +98,7 @@ def desk_id(database: Database, staff_no: str) -> int:
 
 def test_an_account_that_belongs_to_somebody_else_is_a_conflict_for_a_person_to_decide(sync: Sync) -> None:
     sync()
-    with pytest.raises(BadRosterRows) as caught:
+    with pytest.raises(BadTableRows) as caught:
         sync((*STAFF, DirectoryMember("other", "赵六", (2,), "1003")))
     assert "工号都是 1003" in str(caught.value)
 
@@ -118,7 +118,7 @@ def test_a_path_may_stand_before_every_department(sync: Sync) -> None:
     ],
 )
 def test_what_cannot_be_taken_is_named_and_nothing_is_written(database: Database, sync: Sync, entry: DirectoryMember, what: str) -> None:
-    with pytest.raises(BadRosterRows, match=what):
+    with pytest.raises(BadTableRows, match=what):
         sync((*STAFF, entry))
     assert database.read_now(roster.list_people) == []
 
@@ -131,4 +131,4 @@ def test_contacts_without_a_single_staff_number_are_refused(sync: Sync) -> None:
 def test_departments_in_a_circle_are_refused() -> None:
     circle = Directory("wecom", (Department(1, 2, "甲"), Department(2, 1, "乙")), (DirectoryMember("a", "张三", (1,), "1"),))
     with pytest.raises(Refusal, match="绕成了圈"):
-        directory.roster_of_directory(circle, [])
+        roster_file.roster_of_directory(circle, [])

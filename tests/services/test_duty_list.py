@@ -11,16 +11,17 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
-from bot.domain.activity import duty_state, spread_days
+from bot.domain.activity import DutyLine, duty_state, spread_days
 from bot.domain.campaign.campaign import Author
 from bot.domain.message import Refusal
 from bot.domain.reports import ReportQuery, Scope
 from bot.services import activity
-from bot.services.activity import BadDutyRows, DutyImportPlan, read_duty_list
+from bot.services.activity import DutyImportPlan
 from bot.services.campaign import fire
 from bot.services.library.catalog import Catalog
 from bot.storage import activity as activity_rows
 from bot.storage.db.database import Database
+from bot.storage.files.table_reader import BadTableRows, read_table
 from bot.storage.reports.registry import REPORTS
 from tests.conftest import NOW, enroll
 
@@ -67,12 +68,17 @@ class Office:
                         sheet.write(at, column, cell)
         return path
 
+    def read(self, lines: list[Row], *forms: str, header: Row = HEADER) -> tuple[DutyLine, ...]:
+        asked = activity.layout(2026, self.catalog.library, frozenset(forms))
+        sheet = read_table(self.file(lines, header), asked)
+        return self.database.read_now(lambda session: activity.read_duty_list(session, sheet, asked, self.catalog.library, NOW)[0])
+
     def compare(self, lines: list[Row]) -> DutyImportPlan:
-        read, _ = read_duty_list(self.file(lines), 2026, self.catalog.library)
+        read = self.read(lines)
         return self.database.read_now(lambda session: activity.compare_list(session, read, 2026, NOW))
 
     def apply(self, lines: list[Row], now: datetime = NOW) -> DutyImportPlan:
-        read, _ = read_duty_list(self.file(lines), 2026, self.catalog.library)
+        read = self.read(lines)
         return self.database.write_now(lambda session: activity.import_list(session, self.catalog, CHIEF, read, 2026, now))
 
     def look(self, statement: str) -> list[tuple[object, ...]]:
@@ -205,7 +211,7 @@ def test_a_row_that_is_not_right_is_named_and_nothing_is_kept(office: Office, pl
     row = list(SEVEN[0])
     row[place] = wrong
 
-    with pytest.raises(BadDutyRows) as bad:
+    with pytest.raises(BadTableRows) as bad:
         office.apply([tuple(row), SEVEN[1]])
 
     assert [(one.row, one.column) for one in bad.value.faults] == [(3, column)]
@@ -217,13 +223,11 @@ def test_a_new_form_is_taken_only_when_it_is_asked_for(office: Office) -> None:
     row = list(SEVEN[0])
     row[2] = "普法短剧"
 
-    lines, _ = read_duty_list(office.file([tuple(row)]), 2026, office.catalog.library, frozenset({"普法短剧"}))
-
-    assert lines[0].form == "普法短剧"
+    assert office.read([tuple(row)], "普法短剧")[0].form == "普法短剧"
 
 
 def test_two_rows_for_the_same_thing_are_asked_to_be_one(office: Office) -> None:
-    with pytest.raises(BadDutyRows, match="与第 3 行相同"):
+    with pytest.raises(BadTableRows, match="与第 3 行相同"):
         office.compare([SEVEN[0], SEVEN[0]])
 
 
@@ -237,7 +241,7 @@ def test_an_event_needs_its_proof_and_must_be_over(office: Office) -> None:
 
 def test_a_table_without_its_columns_is_refused(office: Office) -> None:
     with pytest.raises(Refusal, match="没有找到表头"):
-        read_duty_list(office.file(SEVEN, ("法", "处", "形", "次", "期", "联", "据")), 2026, office.catalog.library)
+        office.read(SEVEN, header=("法", "处", "形", "次", "期", "联", "据"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -12,9 +14,11 @@ from sqlalchemy import Engine, text
 from sqlmodel import Session
 from structlog.testing import capture_logs
 
+from bot.commands.exam import messages as exam_messages
 from bot.dispatch import Dispatcher
 from bot.domain.campaign.campaign import Author
 from bot.domain.exam.exam import ExamGate
+from bot.domain.exam.paper import draw_paper
 from bot.domain.message import Refusal
 from bot.domain.people.audience import PeopleAre, UnitIs
 from bot.services.exam import answers, finish, manage, paper_view, question_pool
@@ -24,7 +28,7 @@ from bot.storage.exam import attempts, extra_time
 from bot.storage.hours import ledger
 from bot.storage.study import current_task, readings
 from tests.conftest import NOW, enroll
-from tests.support.exams import ADMIN, SECOND, ExamHarness, message
+from tests.support.exams import ADMIN, BLUEPRINT, SECOND, ExamHarness, message
 
 MINUTE = timedelta(minutes=1)
 
@@ -104,6 +108,72 @@ def test_the_window_and_the_late_rule_hold_to_the_moment(hall: ExamHarness, pers
     other = hall.run(lambda session: enroll(session, "1002"))
     with pytest.raises(Refusal, match="结束，不能再进入"):
         hall.begin(other, exam_id, opens + 120 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "late", "says"),
+    [
+        (1, 75, 30, "迟到限制只用于同一天开考的考试.*3月2日 10:30 以后就谁也进不了场"),
+        (-2, 3, 30, "照这样谁也进不了场.*最晚入场 3月2日 07:30 已经过了"),
+        (1, 3, 30, ""),
+        (1, 75, None, ""),
+    ],
+    ids=["late over days", "entry is over", "late on the day", "days without late"],
+)
+def test_a_window_in_which_nobody_could_sit_is_refused_when_it_is_drafted(
+    hall: ExamHarness, opens: int, closes: int, late: int | None, says: str
+) -> None:
+    """Hours from now, Monday 2 March 09:00 in Beijing."""
+    moments: dict[str, Any] = {"opens_at": NOW + timedelta(hours=opens), "closes_at": NOW + timedelta(hours=closes), "late_minutes": late}
+    if not says:
+        assert hall.draft(**moments)
+        return
+    with pytest.raises(Refusal, match=says):
+        hall.draft(**moments)
+
+
+def test_a_draft_whose_last_entry_has_passed_is_not_published(hall: ExamHarness) -> None:
+    exam_id = hall.draft(opens_at=NOW + 10 * MINUTE, closes_at=NOW + 120 * MINUTE, late_minutes=15)
+    with pytest.raises(Refusal, match="最晚入场的时间 3月2日 09:25 已过，现在发布谁也进不了场"):
+        hall.run(lambda session: manage.publish(session, hall.catalog, ADMIN, exam_id, NOW + 26 * MINUTE))
+
+
+@pytest.mark.parametrize(
+    ("closes", "late", "says"),
+    [
+        (120, None, "由此：最晚入场 3月2日 11:00，最后交卷 3月2日 11:00；3月2日 10:30 以后入场的考不满 30 分钟，到截止自动交卷"),
+        (120, 15, "由此：最晚入场 3月2日 09:15，最后交卷 3月2日 09:45"),
+        (20, None, "由此：最晚入场 3月2日 09:20，最后交卷 3月2日 09:20；⚠ 窗口只有 20 分钟，谁都考不满 30 分钟"),
+    ],
+)
+def test_a_preview_says_the_moments_that_follow(hall: ExamHarness, closes: int, late: int | None, says: str) -> None:
+    exam_id = hall.draft(closes_at=NOW + closes * MINUTE, late_minutes=late)
+    assert exam_messages.moments_line(hall.exam(exam_id)) == says
+
+
+def test_a_limit_of_uses_says_how_many_papers_it_allows(hall: ExamHarness, person: int) -> None:
+    """Every question of the bank once; a paper takes four single choices and two judgements, and what was drawn before counts."""
+    exam_id = hall.publish(f"{BLUEPRINT}；每题最多用 1 次")
+
+    def papers() -> int:
+        preview = hall.run(lambda session: manage.preview(session, hall.catalog, hall.exam(exam_id), NOW))
+        assert isinstance(preview.papers, int)
+        return preview.papers
+
+    before = papers()
+    plan = hall.run(lambda session: question_pool.prepared_plan(session, hall.catalog, hall.exam(exam_id), NOW)).plan
+    uses: Counter[str] = Counter()
+    overused = []
+    for n in range(before + 1):
+        drawn = draw_paper(plan, (), uses, random.Random(n))
+        uses.update(item.item.question for item in drawn.items)
+        overused.append(drawn.overused)
+    assert not any(overused[:before])
+    assert overused[before] > 0
+    hall.begin(person, exam_id)
+    assert papers() == before - 1
+    line = exam_messages.papers_line(hall.exam(exam_id), manage.ExamPreview(10_000, (), (), before))
+    assert line == f"每题最多用 1 次：题库够出 {before} 份；⚠ 不够 10000 份，超出的卷会重复用题"
 
 
 def test_the_gate_says_what_is_still_missing(hall: ExamHarness, person: int) -> None:

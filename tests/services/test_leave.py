@@ -11,9 +11,10 @@ from sqlalchemy import Engine, text
 from bot.cli.context import context
 from bot.domain.message import Refusal
 from bot.services.people import leave
-from bot.services.people.leave import BadLeaveRows, parse_leave
+from bot.services.people.leave import LeaveLine
 from bot.storage.db.database import Database
 from bot.storage.files.table import parse_table
+from bot.storage.files.table_reader import BadTableRows, read_table
 from bot.storage.people import leave as people_leave
 from tests.conftest import NOW, enroll
 from tests.support.shell import ReportShell
@@ -30,17 +31,22 @@ def database_of(engine: Engine) -> Database:
     return made
 
 
-def faults(csv: str, path: Path) -> list[tuple[int, str]]:
+def read_leave(database: Database, path: Path) -> tuple[LeaveLine, ...]:
+    sheet = read_table(path, leave.LAYOUT)
+    return database.read_now(lambda session: leave.lines_of(session, sheet, NOW)[0])
+
+
+def faults(database: Database, csv: str, path: Path) -> list[tuple[int, str]]:
     path.write_text(csv, encoding="utf-8")
-    with pytest.raises(BadLeaveRows) as bad:
-        parse_leave(parse_table(path))
+    with pytest.raises(BadTableRows) as bad:
+        database.read_now(lambda session: leave.lines_of(session, parse_table(path), NOW))
     return [(one.row, one.column) for one in bad.value.faults]
 
 
 def test_a_file_is_compared_then_recorded_and_the_second_time_changes_nothing(database_of: Database, tmp_path: Path) -> None:
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="gbk")
-    asked, _ = leave.read_leave(path)
+    asked = read_leave(database_of, path)
 
     plan = database_of.read_now(lambda session: leave.compare(session, asked, NOW))
     assert [str(one) for one in plan.steps] == ["1001 学员甲 请假 2026-03-04 至 2026-03-06", "1002 学员乙 借调 2026-03-01 至 未定"]
@@ -57,7 +63,7 @@ def test_a_file_is_compared_then_recorded_and_the_second_time_changes_nothing(da
     assert database_of.read_now(lambda session: session.execute(text("SELECT COUNT(*) FROM audit")).scalar_one()) == 2
 
 
-def test_every_bad_cell_is_named_by_row_and_column(tmp_path: Path) -> None:
+def test_every_bad_cell_is_named_by_row_and_column(database_of: Database, tmp_path: Path) -> None:
     rows = (
         "1001,甲,请假,2026-03-04,\n"
         "1001,甲,出差,2026-04-04,2026-04-05\n"
@@ -67,33 +73,33 @@ def test_every_bad_cell_is_named_by_row_and_column(tmp_path: Path) -> None:
         "1001,甲,请假,2026-13-01,2026-07-08\n"
         "1002,乙,请假,2026-08-01,2026-08-09\n"
         "1002,乙,借调,2026-08-09,\n"
+        "7777,丁,出差,2026-03-04,2026-03-04\n"
+        "1003,丙,请假,2026-03-04,2026-03-04\n"
     )
-    assert faults(HEAD + rows, tmp_path / "x.csv") == [
-        (2, "结束"), (3, "类别"), (4, "工号"), (5, "开始"), (6, "结束"), (7, "开始"), (9, "开始")
+    assert faults(database_of, HEAD + rows, tmp_path / "x.csv") == [
+        (2, "结束"), (3, "类别"), (4, "工号"), (5, "开始"), (6, "结束"), (7, "开始"), (9, "开始"), (10, "工号"), (10, "类别"), (11, "工号")
     ]  # fmt: skip
 
 
 def test_strangers_leavers_and_days_already_taken_are_named_and_nothing_is_written(database_of: Database, tmp_path: Path) -> None:
     path = tmp_path / "leave.csv"
     path.write_text(GOOD, encoding="utf-8")
-    asked, _ = leave.read_leave(path)
+    asked = read_leave(database_of, path)
     database_of.write_now(lambda session: leave.apply(session, asked, NOW, actor="cli:test", via="cli"))
     path.write_text(HEAD + "1001,甲,借调,2026-03-06,\n7777,丁,请假,2026-03-04,2026-03-04\n1003,丙,请假,2026-03-04,2026-03-04\n", encoding="utf-8")
-    more, _ = leave.read_leave(path)
-
-    with pytest.raises(BadLeaveRows) as bad:
-        database_of.write_now(lambda session: leave.apply(session, more, NOW, actor="cli:test", via="cli"))
+    with pytest.raises(BadTableRows) as bad:
+        read_leave(database_of, path)
 
     assert [(one.row, one.column) for one in bad.value.faults] == [(2, "开始"), (3, "工号"), (4, "工号")]
     assert sum(map(len, database_of.read_now(people_leave.records_by_person).values())) == 2
 
 
 @pytest.mark.parametrize("csv", ["工号,姓名\n1001,甲\n", "工号,类别,开始\n1001,请假,2026-03-04\n", HEAD])
-def test_a_file_without_its_columns_or_rows_is_refused_in_a_sentence(csv: str, tmp_path: Path) -> None:
+def test_a_file_without_its_columns_or_rows_is_refused_in_a_sentence(database_of: Database, csv: str, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(csv, encoding="utf-8")
     with pytest.raises(Refusal, match="表头"):
-        parse_leave(parse_table(path))
+        read_leave(database_of, path)
 
 
 def test_the_command_line_plays_first_and_writes_when_told(

@@ -17,6 +17,7 @@ from bot.domain.message import Refusal
 from bot.services.grading import outside_results
 from bot.services.grading.outside_results import OutsideImportPlan, TargetExam
 from bot.services.hours import credit
+from bot.storage.files.table_reader import read_table
 from tests.conftest import NOW, enroll
 from tests.support import rows as rows_module
 from tests.support.rows import put
@@ -59,11 +60,11 @@ class Office:
         return path
 
     def compare(self, rows: list[Row], meant: TargetExam = EXAM, header: Row = HEADER) -> OutsideImportPlan:
-        read = outside_results.read_results(self.file(rows, header))
+        read = outside_results.read_results(read_table(self.file(rows, header), outside_results.LAYOUT))
         return self.database.read_now(lambda session: outside_results.plan_import(session, read, meant, NOW))
 
     def apply(self, rows: list[Row], meant: TargetExam = EXAM) -> OutsideImportPlan:
-        read = outside_results.read_results(self.file(rows))
+        read = outside_results.read_results(read_table(self.file(rows), outside_results.LAYOUT))
         return self.database.write_now(lambda session: outside_results.import_results(session, self.policy, read, meant, CHIEF, "成绩.xlsx", NOW))
 
     def look(self, statement: str) -> list[tuple[Any, ...]]:

@@ -17,6 +17,7 @@ from bot.services.people.roster import RosterImportPlan
 from bot.services.people.roster_file import parse_roster
 from bot.storage.db.database import Database
 from bot.storage.files.table import parse_table
+from bot.storage.people import accounts as people_accounts
 from bot.storage.people import roster as people_roster
 from bot.storage.people.roster import PersonRecord
 from tests.conftest import NOW
@@ -184,7 +185,7 @@ def test_columns_that_the_file_does_not_have_change_nothing(roll: Roll) -> None:
 def test_an_empty_cell_does_not_unbind_what_its_owner_bound_in_chat(roll: Roll) -> None:
     roll.give(THREE)
     mine = roll.see()["1002"].id
-    roll.database.write_now(lambda session: people_roster.bind_account(session, "wecom", "li4", mine, NOW, "code"))
+    roll.database.write_now(lambda session: people_accounts.bind_account(session, "wecom", "li4", mine, NOW, "code"))
     assert roll.give(THREE).is_empty
     assert roll.see()["1002"].accounts["wecom"] == ("li4", "code")
 
@@ -214,7 +215,7 @@ def test_a_number_that_comes_back_under_another_name_is_a_conflict_and_nothing_i
 def test_an_account_of_somebody_else_is_a_conflict(roll: Roll) -> None:
     roll.give(THREE)
     mine = roll.see()["1003"].id
-    roll.database.write_now(lambda session: people_roster.bind_account(session, "wecom", "chen", mine, NOW, "code"))
+    roll.database.write_now(lambda session: people_accounts.bind_account(session, "wecom", "chen", mine, NOW, "code"))
     taken = THREE.replace("领导干部,,li,,", "领导干部,,li,chen,")
     (conflict,) = roll.give(taken, apply=False).conflicts
     assert (conflict.row, conflict.staff_no) == (3, "1002")
@@ -253,14 +254,14 @@ def test_the_audit_names_numbers_and_acts_but_neither_names_nor_accounts(roll: R
 def test_a_fault_in_the_middle_of_an_import_leaves_nothing_behind(roll: Roll, monkeypatch: pytest.MonkeyPatch) -> None:
     roll.give(THREE)
     before = roll.see()
-    bind: Callable[..., None] = people_roster.bind_account
+    bind: Callable[..., None] = people_accounts.bind_account
 
     def fail(session: Session, channel: str, user: str, *rest: object) -> None:
         if user == "last":
             raise RuntimeError("power cut")
         bind(session, channel, user, *rest)
 
-    monkeypatch.setattr(people_roster, "bind_account", fail)
+    monkeypatch.setattr(people_accounts, "bind_account", fail)
     with pytest.raises(RuntimeError, match="power cut"):
         roll.give(THREE.replace("李四", "李思") + "1004,赵六,某局/新处,,,first,last,,\n")
     assert roll.see() == before

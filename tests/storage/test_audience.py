@@ -6,17 +6,19 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.message import Refusal
 from bot.domain.people.audience import parse_audience
 from bot.storage.db.database import Database
-from bot.storage.db.query import table
+from bot.storage.db.query import Query, table
 from bot.storage.hours import ledger
 from bot.storage.people import audience
 from bot.storage.people.audience import EvaluatedAudience
+from bot.storage.tables.exam import AttemptRow
+from bot.storage.tables.hours import YearTotalRow
 from bot.storage.tables.people import AbsenceRow, AccountRow, PersonRow, PostRow, TagRow, UnitRow
 from bot.storage.tables.study import ReadingRow
 from tests.conftest import NOW, enroll
@@ -103,6 +105,27 @@ def test_who_has_not_sat_or_not_passed_an_exam_is_told_by_its_number_and_by_its_
         assert numbers(bureau, f"未合格={name} 且 非 未考={name}") == "1002 1003"
     with pytest.raises(Refusal, match="没有「901」这场考试"):
         numbers(bureau, "未考=901")
+
+
+@pytest.mark.parametrize("said", ["未考=900", "未合格=900", "学时低于=100%", "单位=某局/服务中心", "非 标签=新任", "工号=1001、1005"])
+def test_an_audience_is_the_same_within_a_statement_over_the_same_tables(bureau: Database, said: str) -> None:
+    """A report looks at the attempts of an audience that itself asks who has none."""
+    attempts, years, posts = table(AttemptRow), table(YearTotalRow), table(PostRow)
+    audience_said = parse_audience(said)
+
+    def within(session: Session) -> list[int]:
+        selection, values = audience.selection(session, audience_said, TODAY, NOW)
+        selected = selection.cte("selected")
+        around = (
+            selected.outerjoin(attempts, attempts.c.person_id == selected.c.id)
+            .outerjoin(years, years.c.person_id == selected.c.id)
+            .outerjoin(posts, posts.c.person_id == selected.c.id)
+        )
+        query = Query(select(selected.c.id).select_from(around).where(selected.c.reason == "").order_by(selected.c.id), gives=int)
+        return query.all(session, **values)
+
+    alone = bureau.read_now(lambda session: audience.evaluate(session, audience_said, TODAY, NOW))
+    assert bureau.read_now(within) == alone.people != []
 
 
 @pytest.mark.parametrize(("staff_no", "belongs"), [("1001", True), ("1004", False)])

@@ -16,9 +16,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from bot.domain.message import Address, Refusal
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.storage.db.query import Statement
-from bot.storage.db.writer import BATCH_SIZE, Busy, Stopped, Work
+from bot.storage.db.writer import BATCH_SIZE, Stopped, Work
 from bot.storage.people import accounts
 from bot.storage.system import inbox
 from bot.storage.tables.system import TallyRow

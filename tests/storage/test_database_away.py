@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
-from bot.storage.db.writer import Busy
 from tests.storage.test_database import counts
 
 

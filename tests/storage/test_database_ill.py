@@ -33,9 +33,9 @@ from bot.services.study import quiz
 from bot.services.study.quiz import AskedQuestion
 from bot.storage.db import engine as db_engine
 from bot.storage.db import writer
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.storage.db.engine import open_engine
-from bot.storage.db.writer import Busy
 from bot.storage.files.policies import load_policy
 from bot.storage.migrations.migrate import migrate
 from tests.conftest import NOW, ROOT, Chat, Clock, enroll

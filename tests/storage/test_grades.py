@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlmodel import Session
 
 from bot.domain.grading.correction import sum_grades
 from bot.storage.db.database import Database
+from bot.storage.db.query import bind, table
 from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.study import grades
 from bot.storage.study.grades import CountingGrade
+from bot.storage.tables.study import SittingRow
 from tests.support.rows import AT, GOOD, put
 
 ORDER = ("unit", "person", "question_version", "sitting", "sitting_item", "answer")
@@ -96,6 +98,7 @@ def test_a_place_that_was_left_blank_can_be_given_and_one_taken_out_counts_nowhe
 
 def test_many_papers_come_in_one_look(paper: Paper) -> None:
     def look(session: Session) -> list[CountingGrade]:
-        return grades.grades_of_sittings(session, "SELECT s.id FROM sitting s WHERE s.kind = :kind", kind="practice")
+        sittings = table(SittingRow)
+        return grades.grades_of_sittings(select(sittings.c.id).where(sittings.c.kind == bind("kind"))).all(session, kind="practice")
 
     assert paper.database.read_now(look) == paper.marks()

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from bot.storage.contest import duels
 from bot.storage.db.query import Query, Statement
 from bot.storage.exam import attempts
-from bot.storage.grading import corrected_papers, short_answers
+from bot.storage.grading import corrections, short_answers
 
 SMALL = {"SCAN e", "SCAN exam"}
 """There are a few dozen exams, and they are looked through."""
@@ -24,8 +24,8 @@ SMALL = {"SCAN e", "SCAN exam"}
         attempts._AT_OPEN_EXAMS,
         attempts._HIDDEN_QUESTIONS,
         duels._DUE,
-        corrected_papers._EXAM_SECONDS,
-        corrected_papers._PASSED,
+        corrections._EXAM_SECONDS,
+        corrections._PASSED,
     ],
     ids=["overdue papers", "untold results", "papers watched", "keys hidden", "matches over", "hours of an exam", "who has passed"],
 )

@@ -52,6 +52,9 @@ class ExamHarness:
     def draft(self, blueprint: str = BLUEPRINT, author: Author = ADMIN, **more: Any) -> int:
         """A draft that opens now for two hours; `more` replaces what is wanted."""
         wanted = replace(WantedExam("年度学法考试", parse_blueprint(blueprint), All(), NOW, NOW + timedelta(hours=2)), **more)
+        return self.draft_wanted(wanted, author)
+
+    def draft_wanted(self, wanted: WantedExam, author: Author = ADMIN) -> int:
         return int(self.run(lambda session: manage.create(session, self.catalog, author, wanted, NOW)))
 
     def publish(self, blueprint: str = BLUEPRINT, at: datetime = NOW, **more: Any) -> int:

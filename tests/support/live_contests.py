@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -28,7 +28,7 @@ from tests.conftest import NOW, Chat, Clock, enroll
 
 def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
     """The seat of an administrator who is on the roll."""
-    learner = accounts.find_learner(session, Address("local", "test", staff_no), "2026-03-02")
+    learner = accounts.find_learner(session, Address("local", "test", staff_no), date(2026, 3, 2))
     assert learner is not None
     return host_lock.host_of(session, learner, "local")
 

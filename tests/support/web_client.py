@@ -53,7 +53,7 @@ async def link_to(database: Database, url: str, now: datetime, purpose: str, ref
 
     def offer(session: Session) -> str:
         to = Address("local", "test", staff_no)
-        learner = accounts.find_learner(session, to, now.date().isoformat())
+        learner = accounts.find_learner(session, to, now.date())
         assert learner is not None
         return links.create_link(session, url, purpose, ref, learner, to, now)
 

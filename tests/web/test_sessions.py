@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date
 
 import aiohttp
 import pytest
@@ -233,7 +234,7 @@ async def test_an_administrators_coming_and_going_stands_in_the_audit(session_ap
 def test_what_opens_nothing_any_more_is_forgotten_and_nothing_else(database: Database, clock: Clock) -> None:
     def live(session: Session) -> tuple[int, int]:
         enroll(session, "1001")
-        learner = accounts.find_learner(session, CHAT, "2026-03-02")
+        learner = accounts.find_learner(session, CHAT, date(2026, 3, 2))
         assert learner is not None
         spent = links.create_link(session, "https://x", "exam", "1", learner, CHAT, NOW).rpartition("/")[2]
         links.create_link(session, "https://x", "exam", "2", learner, CHAT, NOW)

@@ -173,6 +173,13 @@ class Outbound:
         self._pauses.record(api.key, path, None)
         return answer
 
+    async def sign_in(self, api: Api) -> None:
+        """Fetch a token and do nothing with it: whether the platform can be reached and takes id and secret. Raises `PlatformError`."""
+        try:
+            await self._token(api, None, self._total)
+        except PlatformError as wrong:
+            raise self._report(api.name, "", wrong) from None
+
     async def post(
         self, url: str, json: Any, *, allowed_hosts: frozenset[str], judge: Judge = errors.dingtalk_old, name: str = "webhook"
     ) -> dict[str, Any]:

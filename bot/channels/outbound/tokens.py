@@ -53,6 +53,22 @@ class _TokenState:
     last_error: PlatformError = field(default_factory=lambda: PlatformError("transient", "no-token"))
 
 
+class SingleRunTokens:
+    """Access tokens kept for one run of one command. A platform returns the same token when asked again, so the service's own token stays valid."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, Token] = {}
+
+    async def read(self, key: str) -> Token | None:
+        return self._tokens.get(key)
+
+    async def lease(self, key: str, holder: str, seconds: float) -> bool:
+        return True
+
+    async def save(self, key: str, holder: str, token: Token) -> None:
+        self._tokens[key] = token
+
+
 class Tokens:
     """The tokens of this process, over a store that all replicas share."""
 

@@ -21,7 +21,8 @@ from bot.domain.message import Misuse, Option, Refusal, Reply, plain_text
 from bot.domain.people.audience import describe_audience, parse_audience
 from bot.domain.people.person import CHANNELS, RoleName
 from bot.domain.text.dates import find_day
-from bot.services.campaign import manage, packs, push
+from bot.domain.text.numbers import find_row_number
+from bot.services.campaign import manage, push
 from bot.services.delivery import nudge, progress
 from bot.storage import campaign
 from bot.storage.delivery import outcomes
@@ -51,10 +52,10 @@ Reason = Annotated[str, ActValue("原因", "原因", "--reason")]
 
 
 def parse_campaign_id(text: str, example: str) -> int:
-    parsed = re.fullmatch(r"#?(\d{1,9})", text.strip())
-    if parsed is None:
+    number = find_row_number(text)
+    if number is None:
         raise Refusal(ASK_ID.format(usage=example))
-    return int(parsed[1])
+    return number
 
 
 def campaign_json(row: Campaign) -> dict[str, Any]:
@@ -105,7 +106,7 @@ def campaigns(ctx: Context, argument: str) -> Reply:
     acts = actions.under("活动")
     if word in acts:
         return acts[word].say(ctx, rest.strip(), f"活动 {word}")
-    if re.fullmatch(r"#?\d{1,9}", argument):
+    if find_row_number(argument) is not None:
         return show_campaign.say(ctx, argument)
     others = "、".join(f"活动 {subcommand} 12" for subcommand in acts if subcommand not in ("新建", "包"))
     raise Refusal(f"没有看懂「活动 {argument[:20]}」。可以说：活动、活动 12、{NEW_USAGE}、{others}。")
@@ -419,15 +420,8 @@ def _parse_skip(ctx: Context, word: str, typed: str) -> Mapping[str, Any]:
     return {"campaign_id": campaign_id, "day": skipped_day}
 
 
-def _read_day(text: str) -> date:
-    day = find_day(text)
-    if day is None:
-        raise Misuse("日期应写作 2026-05-06。")
-    return day
-
-
 @action("活动 跳过", cli="campaign skip", usage="活动 跳过 12 2026-05-06", effect=True, parse=_parse_skip)
-def skip_date(act: Act, campaign_id: Id, day: Annotated[date, ActValue("日期", "日期，如 2026-05-06", read=_read_day, raw=str)]) -> Outcome:
+def skip_date(act: Act, campaign_id: Id, day: Annotated[date, ActValue("日期", "日期，如 2026-05-06")]) -> Outcome:
     """某一天不发。"""
     row = manage.skip_date(act.session, act.catalog, act.author, campaign_id, day, act.now)
     return Outcome(
@@ -544,12 +538,11 @@ def draft_pack(act: Act, name: Annotated[str, ActValue("名称", "活动包名�
             unchanged=True,
         )
     if not act.applies:
-        first, _, tail = name.rpartition(" ")
-        year = int(tail) if first and tail.isdigit() else None
-        items = packs.upcoming_items(act.catalog, packs.find_pack(act.catalog, first if year else name), act.now, year)
+        pack_name, year = manage.split_year(name)
+        items = manage.upcoming_items(act.catalog, manage.find_pack(act.catalog, pack_name), act.now, year)
         planned = [(item.name, f"{describe_schedule(schedule)}　{describe_content(pack_item_content(item))}") for item, schedule in items]
         return Outcome([{"name": item_name, "plan": plan} for item_name, plan in planned], [f"{item_name}　{plan}" for item_name, plan in planned])
-    drafts = packs.draft_pack(act.session, act.catalog, act.author, name, act.now, parse_audience(to))
+    drafts = manage.draft_pack(act.session, act.catalog, act.author, name, act.now, parse_audience(to))
     lines = [messages.campaign_line(row) for row in drafts]
     ids = " ".join(str(row.id) for row in drafts)
     reply = Reply(

@@ -16,6 +16,7 @@ from bot.domain.campaign.schedule import immediate_schedule
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.audience import Audience, parse_audience
 from bot.domain.people.person import RoleName
+from bot.domain.text.numbers import find_row_number
 from bot.domain.times import chinese_day, day_of
 from bot.services.campaign import push as campaign_push
 from bot.services.campaign.manage import preview as campaign_preview
@@ -135,14 +136,14 @@ TRIAL_REPLY = Reply("这是试发，不计入。正式发出后，收到的人�
 
 def _find_occurrence(ctx: Context, typed: str, example: str) -> DueOccurrence | None:
     """The occurrence that a number names; None for a test send. One that was never there is answered like one that was not for the sender."""
-    parsed = re.fullmatch(r"#?(\d{1,9})", typed)
-    if parsed is None:
+    number = find_row_number(typed)
+    if number is None:
         raise Refusal(f"请写通知上的编号，例如「{example}」。")
-    if int(parsed[1]) == 0:
+    if number == 0:
         return None
-    occurrence = campaign.occurrence(ctx.session, int(parsed[1]))
+    occurrence = campaign.occurrence(ctx.session, number)
     if occurrence is None or occurrence.content is None:
-        raise Refusal(f"{REFUSED}：没有发给您的这一条（{parsed[1]}）。")
+        raise Refusal(f"{REFUSED}：没有发给您的这一条（{number}）。")
     if occurrence.state != "fired":
         raise Refusal(f"{REFUSED}：「{occurrence.name}」已经撤回，不用再回复。")
     return occurrence

@@ -14,6 +14,7 @@ from bot.domain.contest.live_state import PHASE_LABELS
 from bot.domain.contest.stage_rounds import SCHEMES, parse_scheme
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
+from bot.domain.text.numbers import find_row_number
 from bot.services.contest import host_lock, live_host, live_views, manage
 from bot.services.contest.host_lock import LiveHost
 from bot.storage.contest import live_state, players, teams
@@ -45,7 +46,7 @@ def host(ctx: Context, text: str) -> Reply:
     acts = actions.under("主持")
     if word in acts:
         return acts[word].say(ctx, rest.strip(), f"主持 {word}")
-    if text and not text.isdigit():
+    if text and find_row_number(text) is None:
         raise Refusal(f"没有看懂「主持 {text[:20]}」。可以说：{'、'.join(f'主持 {name}' for name in acts)}。")
     act = act_of(ctx)
     return _state_reply(act, _hosted_contest(act, text))
@@ -54,8 +55,8 @@ def host(ctx: Context, text: str) -> Reply:
 def _hosted_contest(act: Act, text: str = "") -> LiveState:
     """The contest that is meant: by its number, the one this person hosts, or the only one that runs."""
     hosting = _host(act)
-    if text.isdigit():
-        return host_lock.require_live(act.session, hosting, int(text))
+    if (number := find_row_number(text)) is not None:
+        return host_lock.require_live(act.session, hosting, number)
     within = {contest.id for contest in manage.list_contests(act.session, hosting.author)}
     running = [
         running_live
@@ -86,12 +87,13 @@ def _state_reply(act: Act, live: LiveState, before: str = "") -> Reply:
 @action("主持 开场")
 def open_room(act: Act, text: Said) -> Outcome:
     """开场；现场分轮的可以选规则并逐项改，例如「主持 开场 7 方案二 抢答分=30」，回复里列出要宣读的规则。"""
-    number, _, scheme = text.partition(" ")
-    if not number.isdigit():
+    typed, _, scheme = text.partition(" ")
+    number = find_row_number(typed)
+    if number is None:
         raise Refusal(
             f"请写竞赛的编号，例如「主持 开场 7」；现场分轮的可以选规则（{'、'.join(SCHEMES)}）并逐项改，例如「主持 开场 7 方案二 抢答分=30」。"
         )
-    live = live_host.open_room(act.session, _host(act), int(number), parse_scheme(scheme) if scheme else None, act.now, act.rng)
+    live = live_host.open_room(act.session, _host(act), number, parse_scheme(scheme) if scheme else None, act.now, act.rng)
     rules = ["规则：", *live_views.rules_lines(act.session, live)] if live.scheme is not None else []
     return _outcome(act, live, "\n".join([f"已开场。大家发「竞赛 {live.code}」进入，或扫大屏幕上的码。", *rules]))
 
@@ -102,16 +104,17 @@ def next_item(act: Act, text: Said) -> Outcome:
     live = _hosted_contest(act)
     names = {name: team for team, name in teams.names(act.session, live.id).items()}
     first, _, rest = text.partition(" ")
-    if first and first not in names and not first.isdigit():
+    number = None if first in names else find_row_number(first)
+    if first and first not in names and number is None:
         raise Refusal(f"没有「{first[:20]}」这支队。现有：{'、'.join(names) or '没有分队'}。")
     item = live_host.start_next_item(
         act.session,
         _host(act),
         live.id,
         act.now,
-        n=int(first) if first.isdigit() and first not in names else None,
+        n=number,
         team_id=names.get(first),
-        stake=int(rest) if rest.isdigit() else 0,
+        stake=find_row_number(rest.removesuffix("分")) or 0,
     )
     return _outcome(act, _hosted_contest(act, str(live.id)), f"第 {item.n} 题已出，正在发给大家。")
 
@@ -161,20 +164,22 @@ def show_leaderboard(act: Act, text: Said) -> Outcome:
 @action("主持 接管")
 def take_over(act: Act, text: Said) -> Outcome:
     """由您接着主持。"""
-    if not text.isdigit():
+    number = find_row_number(text)
+    if number is None:
         raise Refusal("请写竞赛的编号，例如「主持 接管 7」。")
-    live = host_lock.take_over(act.session, _host(act), int(text), act.now)
+    live = host_lock.take_over(act.session, _host(act), number, act.now)
     return _outcome(act, live, "现在由您主持。")
 
 
 @action("主持 作废", final=True)
 def void_item(act: Act, text: Said) -> Outcome:
     """作废一题，大家都不计分，写明原因；不能恢复。"""
-    number, _, why = text.partition(" ")
+    typed, _, why = text.partition(" ")
+    number = find_row_number(typed)
     live = _hosted_contest(act)
-    if not number.isdigit():
+    if number is None:
         raise Refusal(f"请写第几题和原因，例如「主持 作废 {live.course.item or 1} 题干有误」。")
-    live_host.void_question(act.session, _host(act), live.id, int(number), why, act.now)
+    live_host.void_question(act.session, _host(act), live.id, number, why, act.now)
     told = _state_reply(act, _hosted_contest(act, str(live.id)), f"第 {number} 题已作废，大家都不计分。")
     return Outcome(lines=f"作废「{live.name}」第 {number} 题（{why}）：大家这一题都不计分。", reply=told)
 

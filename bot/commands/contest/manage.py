@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from bot.commands.actions import Act, ActValue, Outcome, action, draft_once
+from bot.commands.actions import Act, ActValue, Outcome, SheetName, action, draft_once
 from bot.commands.contest import messages
 from bot.domain.contest.contest import TIE_RULE, Contest, rules_json, team_score_text
 from bot.domain.message import Refusal
@@ -14,6 +14,7 @@ from bot.services.contest import closing, manage, notifications, play, team_file
 from bot.services.contest.closing import Board
 from bot.storage.contest import players
 from bot.storage.files.exam_files import read_contest
+from bot.storage.files.table_reader import read_table
 from bot.storage.people import audience as people_audience
 from bot.storage.tables.columns import stamp
 
@@ -173,10 +174,10 @@ def export_contest(act: Act, contest_id: Id) -> Outcome:
 
 
 @action(cli="contest teams", effect=True)
-def import_teams(act: Act, contest_id: Id, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：队名 工号")]) -> Outcome:
+def import_teams(act: Act, contest_id: Id, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：队名 工号")], sheet: SheetName = "") -> Outcome:
     """导入队员名单；不加 --apply 只核对。重复导入不变，名单里没有的人留在原来的队。"""
-    listed = team_file.read_teams(file)
-    member_count = manage.set_teams(act.session, act.author, contest_id, team_file.find_members(act.session, listed), act.now)
+    listed = team_file.read_teams(act.session, read_table(file, team_file.LAYOUT, sheet))
+    member_count = manage.set_teams(act.session, act.author, contest_id, listed.members, act.now)
     lines = [*listed.notes, f"名单 {len(listed.members)} 队、{listed.size} 人；连同已有的共 {member_count} 人在队。"]
     return Outcome({"teams": len(listed.members), "people": listed.size, "members": member_count}, lines, "已写入。")
 

@@ -11,6 +11,7 @@ from bot.commands.study import messages as study_messages
 from bot.commands.study.quiz import ending
 from bot.domain.contest.contest import Contest, invitation_target
 from bot.domain.message import Option, Refusal, Reply
+from bot.domain.text.numbers import find_row_number
 from bot.services.contest import closing, play
 from bot.services.study.quiz import AnswerOutcome
 
@@ -103,9 +104,10 @@ def ranking(ctx: Context, text: str) -> Reply:
             return Reply("现在没有公布排行的竞赛。排行默认不公布，由主办方在竞赛规则里写明。", buttons=(Option("竞赛", "竞赛列表"),))
         lines = ["公布排行的竞赛：", *map(messages.contest_line, shown[:10]), "查看请发「排行 编号」。"]
         return Reply("\n".join(lines), buttons=tuple(Option(f"{BOARD} {contest.id}", contest.name[:12]) for contest in shown[:4]))
-    if not re.fullmatch(r"#?\d{1,9}", text):
+    number = find_row_number(text)
+    if number is None:
         raise Refusal("请写竞赛的编号，例如「排行 12」；发送「排行」看列表。")
-    contest = play.require_visible(ctx.session, ctx.me, int(text.lstrip("#")), ctx.now)
+    contest = play.require_visible(ctx.session, ctx.me, number, ctx.now)
     if contest.state == "cancelled":
         raise Refusal(f"竞赛「{contest.name}」已取消，没有排行。")
     return Reply(

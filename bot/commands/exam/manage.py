@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,8 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people import audience as people_audience
 from bot.domain.people.audience import parse_audience
 from bot.domain.people.person import RoleName
-from bot.domain.text.dates import read_moment, read_span
+from bot.domain.text.dates import read_span
+from bot.domain.text.numbers import find_points, find_whole
 from bot.services.exam import extra_time, manage
 from bot.services.exam.manage import ExamPreview, ExamProgress
 from bot.storage.exam import attempts, exams
@@ -43,7 +45,7 @@ NEW_EXAMPLE = (
 EXTRAS = ("条件", "迟到", "次数", "出分", "宽限", "依据")
 _EXTRA = re.compile(rf"({'|'.join(EXTRAS)})\s*[=:：]\s*(.*)")
 _EXTEND = re.compile(r"#?(\d{1,9})\s+(\S{1,40})\s+(\d{1,4})\s*(?:分钟?)?\s+(?:原因\s*[=:：]\s*)?(\S.*)", re.DOTALL)
-_MAKEUP = re.compile(r"#?(\d{1,9})\s+(\d{4}-\d{2}-\d{2}\s.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\d{1,4}(?:\.\d{1,3})?)\s*分?)?")
+_MAKEUP = re.compile(r"#?(\d{1,9})\s+(\S.*?)(?:\s+(缺考和不及格|缺考|不及格))?(?:\s+最多\s*(\S+?(?:\s*分)?))?")
 
 ASK_ID = "请写考试的编号，例如「{usage}」。发送「考试 管理」看列表。"
 Id = Annotated[int, ActValue("编号", "考试编号", ask=ASK_ID)]
@@ -64,6 +66,8 @@ def exam_json(exam: Exam) -> dict[str, Any]:
         "closes_at": stamp(exam.closes_at),
         "minutes": exam.minutes,
         "late_minutes": exam.late_minutes,
+        "last_entry_at": stamp(exam.last_entry),
+        "last_hand_in_at": stamp(exam.deadline(exam.last_entry)),
         "attempts": exam.attempts,
         "items": exam.blueprint.size,
         "total": exam.total / 1000,
@@ -121,10 +125,10 @@ def read_extras(pieces: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _parse_count(text: str, label: str) -> int:
-    match = re.fullmatch(r"(\d{1,4})\s*(?:分钟|秒|次)?", text)
-    if match is None:
+    count = find_whole(text, "分钟", "秒", "次")
+    if count is None or not 0 <= count < 10_000:
         raise Refusal(f"{label}请写数字，例如 {label}=3。")
-    return int(match[1])
+    return count
 
 
 # ── Before ──
@@ -152,15 +156,16 @@ def show_exam(act: Act, exam_id: Id) -> Outcome:
     exam = _require(act, exam_id)
     preview = _preview(act, exam)
     invited = messages.invited_line(preview.count, preview.names)
+    papers = messages.papers_line(exam, preview)
     lacking = f"现在出不了卷：{'；'.join(preview.lacking)}。" if preview.lacking else ""
     told = messages.exam_lines(exam)
     if exam.state == "draft":
-        told += [invited, *([f"⚠ {lacking}"] if lacking else [])]
+        told += [invited, *([papers] if papers else []), *([f"⚠ {lacking}"] if lacking else [])]
     else:
         told += messages.progress_lines(exam, manage.progress(act.session, act.author, exam.id, act.now))
     return Outcome(
-        {**exam_json(exam), "people": preview.count, "lacking": list(preview.lacking)},
-        [*messages.exam_lines(exam), invited, lacking],
+        {**exam_json(exam), "people": preview.count, "lacking": list(preview.lacking), "papers": preview.papers},
+        [*messages.exam_lines(exam), invited, papers, lacking],
         reply=Reply("\n".join(told), buttons=_next_steps(exam)),
     )
 
@@ -211,7 +216,7 @@ def _drafted(act: Act, create: Callable[[], int], before: str) -> Outcome:
     end = f"已起草，编号 {exam.id}。发布：python -m bot exam publish {exam.id} --apply"
     return Outcome(
         {**exam_json(exam), "id": exam.id if act.applies or not is_new else None, "people": preview.count},
-        [*messages.exam_lines(exam), messages.invited_line(preview.count, preview.names)],
+        [*messages.exam_lines(exam), messages.invited_line(preview.count, preview.names), messages.papers_line(exam, preview)],
         end if is_new else f"一样的草稿早已有了，编号 {exam.id}，没有另起草。",
         reply=replace(shown, text=f"{before}\n{shown.text}\n确认无误请发「考试 发布 {exam.id}」。"),
         unchanged=not is_new,
@@ -231,11 +236,12 @@ def publish_exam(act: Act, exam_id: Id) -> Outcome:
     exam = _require(act, exam_id)
     shown = exam if act.applies else before
     told = f"✅ 考试 {exam_id}《{exam.name}》已发布，应考 {preview.count} 人，邀请和到期提醒会自动发出。进度发「考试 进度 {exam_id}」。"
+    follows = [messages.moments_line(exam), messages.papers_line(exam, preview)]
     return Outcome(
         {**exam_json(exam), "people": preview.count},
-        [*messages.exam_lines(shown), messages.invited_line(preview.count, preview.names)],
+        [*messages.exam_lines(shown), messages.invited_line(preview.count, preview.names), messages.papers_line(exam, preview)],
         "已发布。",
-        Reply(told, buttons=(Option(f"考试 进度 {exam_id}", "看进度"),)),
+        Reply("\n".join(line for line in (told, *follows) if line), buttons=(Option(f"考试 进度 {exam_id}", "看进度"),)),
     )
 
 
@@ -372,7 +378,14 @@ def _parse_makeup(ctx: Context, word: str, typed: str) -> Mapping[str, Any]:
         raise Refusal("请写明补哪一场、什么时候，例如「考试 补考 12 2026-03-20 09:00 至 11:00 缺考和不及格 最多 60 分」。")
     opens, closes = read_span(match[2], ctx.today)
     rule = next((key for key, label in manage.MAKEUP_RULES.items() if label == match[3]), "both")
-    return {"exam_id": int(match[1]), "opens": opens, "closes": closes, "rule": rule, "cap": None if match[4] is None else float(match[4])}
+    return {"exam_id": int(match[1]), "opens": opens, "closes": closes, "rule": rule, "cap": None if match[4] is None else _read_cap(match[4])}
+
+
+def _read_cap(typed: str) -> float:
+    points = find_points(typed)
+    if points is None or not 0 < points < 10**7:
+        raise Refusal(f"「{typed[:20]}」不是分数，最多计多少分请写成 60 或 59.5。")
+    return points / 1000
 
 
 def _read_rule(typed: str) -> str:
@@ -383,10 +396,10 @@ def _read_rule(typed: str) -> str:
 def draft_makeup(
     act: Act,
     exam_id: Id,
-    opens: Annotated[Any, ActValue("时间", "开放时间，如 2026-03-20 09:00", "--opens", read=read_moment, raw=str)],
-    closes: Annotated[Any, ActValue("时间", "截止时间", "--closes", read=read_moment, raw=str)],
+    opens: Annotated[datetime, ActValue("时间", "开放时间，如 2026-03-20 09:00", "--opens")],
+    closes: Annotated[datetime, ActValue("时间", "截止时间", "--closes")],
     rule: Annotated[str, ActValue("谁", "缺考、不及格、缺考和不及格（也可写 absent、failed、both）", "--who", read=_read_rule)] = "both",
-    cap: Annotated[float | None, ActValue("分数", "最多计多少分，默认及格线", "--cap")] = None,
+    cap: Annotated[float | None, ActValue("分数", "最多计多少分，默认及格线", "--cap", read=_read_cap, raw=str | None)] = None,
 ) -> Outcome:
     """安排补考：缺考、不及格的人，另一份卷，只补一次。不加 --apply 只看名单。"""
     limit = None if cap is None else round(cap * 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.commands.tasks import card_code
 from bot.domain.exam import blueprint
@@ -11,7 +11,7 @@ from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Attempt, Exam, clock_text, date_time_text, describe_gate
 from bot.domain.message import Option, QuestionCard
 from bot.domain.people import audience
-from bot.services.exam.manage import ExamProgress
+from bot.services.exam.manage import ExamPreview, ExamProgress
 from bot.services.exam.own_exams import OwnExam
 from bot.services.exam.paper_view import AttemptStatus, ShownItem, time_left_line
 from bot.storage.exam.extra_time import ExtraTimeRequest
@@ -145,6 +145,7 @@ def exam_lines(exam: Exam) -> list[str]:
         f"考试 {exam.id}《{exam.name}》{STATE_LABELS[exam.state]}",
         f"蓝图：{blueprint.describe_blueprint(exam.blueprint)}（{exam.blueprint.size} 题，满分 {exact_points_text(exam.total)} 分）",
         f"时间：{date_time_text(exam.opens_at)} 至 {date_time_text(exam.closes_at)}，限时 {exam.minutes} 分钟{late}",
+        moments_line(exam),
         f"可考 {exam.attempts} 次，到时宽限 {exam.grace_seconds} 秒",
         f"对象：{audience.describe_audience(exam.audience)}；入场条件：{describe_gate(exam.gate)}",
         f"出分：{RESULT_LABELS[exam.results]}；依据：{exam.clause or '没有写，年报里会列为“无依据”'}",
@@ -154,9 +155,32 @@ def exam_lines(exam: Exam) -> list[str]:
     return lines
 
 
+def moments_line(exam: Exam) -> str:
+    """What follows from window and limit: until when one may begin, by when the last paper is in, who has the whole time."""
+    limit = timedelta(minutes=exam.minutes)
+    latest_full = exam.closes_at - limit
+    last_hand_in = exam.deadline(exam.last_entry)
+    line = f"由此：最晚入场 {date_time_text(exam.last_entry)}，最后交卷 {date_time_text(last_hand_in)}"
+    if latest_full < exam.opens_at:
+        available = (exam.closes_at - exam.opens_at) // timedelta(minutes=1)
+        return f"{line}；⚠ 窗口只有 {available} 分钟，谁都考不满 {exam.minutes} 分钟"
+    if latest_full < exam.last_entry:
+        return f"{line}；{date_time_text(latest_full)} 以后入场的考不满 {exam.minutes} 分钟，到截止自动交卷"
+    return line
+
+
 def invited_line(count: int, names: Sequence[str]) -> str:
     ellipsis = "等" if count > len(names) else ""
     return f"应考：{count} 人" + (f"（{'、'.join(names)}{ellipsis}）" if names else "")
+
+
+def papers_line(exam: Exam, preview: ExamPreview) -> str:
+    """For how many papers the limit of uses is enough; empty without such a limit."""
+    if preview.papers is None:
+        return ""
+    wanted = preview.count * exam.attempts
+    short = f"；⚠ 不够 {wanted} 份，超出的卷会重复用题" if preview.papers < wanted else ""
+    return f"每题最多用 {exam.blueprint.most} 次：题库够出 {preview.papers} 份{short}"
 
 
 def progress_lines(exam: Exam, counts: ExamProgress) -> list[str]:

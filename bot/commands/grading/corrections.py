@@ -19,7 +19,7 @@ from bot.services.grading import correction_subject
 from bot.services.grading import corrections as grading_corrections
 from bot.services.grading.corrections import WantedCorrection
 from bot.services.library import key_visibility
-from bot.storage.grading import corrected_papers, corrections
+from bot.storage.grading import corrections
 
 SHOWN = 10
 EXAMPLE = "更正 考试 3 jcf-4-01 改 B 原因=解析与条文不符"
@@ -90,7 +90,7 @@ def _parse_proposal(ctx: Context, word: str, text: str) -> Mapping[str, Any]:
 
 def _reported(ctx: Context, number: int, amended: str) -> tuple[str, int, str, str, int]:
     """The question that a reader reported, in the exam or contest in which it was answered, or the only one that had it."""
-    reported = corrected_papers.reported_question(ctx.session, number)
+    reported = corrections.reported_question(ctx.session, number)
     if reported is None:
         raise Refusal(f"没有编号为 #{number} 的纠错报告。发送「纠错」看列表。")
     if not reported.uses:

@@ -9,6 +9,7 @@ from bot.commands.router import Context, command
 from bot.commands.study import messages
 from bot.domain.message import Refusal, Reply
 from bot.domain.people.person import RoleName
+from bot.domain.text.numbers import find_row_number
 from bot.services.grading import short_answers
 from bot.services.library import key_visibility
 from bot.storage.grading import short_answers as grading_short_answers
@@ -20,11 +21,12 @@ def grade(ctx: Context, text: str) -> Reply:
     if not text:
         key_visibility.require_not_at_exam(ctx.session, ctx.me.id, ctx.now)
         return _ungraded_list(ctx)
-    number, _, word = text.partition(" ")
+    typed, _, word = text.partition(" ")
+    number = find_row_number(typed)
     earned = {"对": 1000, "半": 500, "半对": 500, "错": 0}.get(word.strip())
-    if not (number.lstrip("#").isascii() and number.lstrip("#").isdigit() and len(number) < 10) or earned is None:
+    if number is None or earned is None:
         raise Refusal("请这样确认：“阅卷 编号 对”“阅卷 编号 半”或“阅卷 编号 错”。")
-    return confirm_grade.carry_out(ctx, {"answer_id": int(number.lstrip("#")), "earned": earned, "word": word.strip()})
+    return confirm_grade.carry_out(ctx, {"answer_id": number, "earned": earned, "word": word.strip()})
 
 
 @action("阅卷", usage="阅卷 12 对")

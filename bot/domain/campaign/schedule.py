@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from bot.domain.calendar import Calendar, OnHoliday, UnknownYear, last_day_of_month
 from bot.domain.message import Refusal
-from bot.domain.text.dates import find_day
+from bot.domain.text.dates import DAY_PATTERN, find_day, read_day
 from bot.domain.times import SHANGHAI, day_of, start_of
 
 ScheduleKind = Literal[
@@ -294,7 +294,6 @@ def _describe_rule(schedule: Schedule, kind: str) -> str:
 SCHEDULE_EXAMPLES = (
     "每个工作日 09:00；每周一 09:00；每月最后一个工作日 10:00；每月第2个周三 09:00；每年12月4日 09:00 遇假日提前；国家宪法日 09:00；2026-03-05 09:00"
 )
-_DAY = r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
 _TIME = re.compile(r"(上午|下午|晚上)?(\d{1,2})(?::(\d{2})|[点时](?:(半)|(\d{1,2})分?)?)")
 _NUMBER = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
 _WEEKDAY = {**{name: n for n, name in enumerate(WEEKDAYS)}, "天": 6, **{str(n + 1): n for n in range(6)}}
@@ -322,12 +321,15 @@ def parse_schedule(typed: str, today: date | None = None) -> Schedule:
     text = unicodedata.normalize("NFKC", typed).strip()
     text = text.replace("・", "·").replace("•", "·")
     fields: dict[str, Any] = {}
-    text, fields["skip_dates"] = _take_skip_dates(text)
-    for key, mark in (("first", "自|从"), ("last", "至|到")):
-        bound = re.search(rf"(?:{mark})\s*{_DAY}(?:起|止)?", text)
-        if bound:
-            fields[key] = _parse_date(bound[1], bound[2], bound[3])
-            text = text[: bound.start()] + text[bound.end() :]
+    # The last day and those left out come after the first.
+    if bound := re.search(rf"(?:自|从)\s*({DAY_PATTERN})起?", text):
+        fields["first"] = _read_first_day(bound[1], today)
+        text = text[: bound.start()] + text[bound.end() :]
+    begin = fields.get("first", today)
+    text, fields["skip_dates"] = _take_skip_dates(text, begin)
+    if bound := re.search(rf"(?:至|到)\s*({DAY_PATTERN})止?", text):
+        fields["last"] = read_day(bound[1], begin)
+        text = text[: bound.start()] + text[bound.end() :]
     holiday_clause = _HOLIDAY_CLAUSE.search(text)
     if holiday_clause:
         text = text[: holiday_clause.start()] + text[holiday_clause.end() :]
@@ -373,19 +375,21 @@ def _parse_rule(text: str, typed: str, today: date | None) -> tuple[str, dict[st
     raise _unreadable(typed)
 
 
-def _take_skip_dates(text: str) -> tuple[str, tuple[date, ...]]:
-    parsed = re.search(rf"除(?:了|去)?\s*({_DAY}(?:\s*[、,]\s*{_DAY})*)", text)
+JUST_BEGUN = timedelta(days=31)
+"""How long ago a first day without a year may be; after that the next year's is meant."""
+
+
+def _read_first_day(text: str, today: date | None) -> date:
+    past = None if today is None else find_day(text, today, "past")
+    return past if today is not None and past is not None and today - past <= JUST_BEGUN else read_day(text, today)
+
+
+def _take_skip_dates(text: str, begin: date | None) -> tuple[str, tuple[date, ...]]:
+    parsed = re.search(rf"除(?:了|去)?\s*({DAY_PATTERN}(?:\s*[、,]\s*{DAY_PATTERN})*)", text)
     if parsed is None:
         return text, ()
-    days = tuple(sorted({_parse_date(*parts) for parts in re.findall(_DAY, parsed[1])}))
+    days = tuple(sorted({read_day(day, begin) for day in re.findall(DAY_PATTERN, parsed[1])}))
     return text[: parsed.start()] + text[parsed.end() :], days
-
-
-def _parse_date(year: str, month: str, day: str) -> date:
-    try:
-        return date(int(year), int(month), int(day))
-    except ValueError:
-        raise Refusal(f"日历上没有 {year}-{month}-{day} 这一天。") from None
 
 
 def _parse_time(parsed: re.Match[str], typed: str) -> str:

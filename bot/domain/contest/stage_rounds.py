@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from bot.domain.message import Refusal
+from bot.domain.text.numbers import find_whole
 
 Round = Literal["all", "required", "buzzer", "risk", "tie"]
 ROUND_LABELS: Mapping[Round, str] = {"all": "齐答", "required": "必答", "buzzer": "抢答", "risk": "风险", "tie": "加赛"}
@@ -255,9 +256,10 @@ _FALSE_START_EFFECTS = {"作废": "void", "取消": "out", "继续": "on"}
 
 
 def _parse_number(text: str) -> int:
-    if not text.isdigit() or int(text) > MAX_VALUE:
+    number = find_whole(text, "分", "秒", "题")
+    if number is None or not 0 <= number <= MAX_VALUE:
         raise ValueError(f"0 到 {MAX_VALUE} 的整数")
-    return int(text)
+    return number
 
 
 def _parse_positive(text: str) -> int:

@@ -5,7 +5,6 @@ See bot/docs/rules.md A19 and A20.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -15,6 +14,7 @@ from bot.domain.calendar import ONE_DAY, Calendar
 from bot.domain.campaign.content import LETTERS, CampaignContent
 from bot.domain.message import Option, Refusal
 from bot.domain.text.dates import find_day
+from bot.domain.text.numbers import find_whole
 from bot.domain.times import chinese_day
 
 DUE_REMINDER, ESCALATION, WEEKLY_DIGEST = "到期提醒", "督办", "周报"
@@ -88,9 +88,10 @@ def parse_deadline(typed: str, today: date) -> dict[str, Any]:
     words = typed.strip()
     if words in ("取消", "无", "没有"):
         return {}
-    if parsed := re.fullmatch(r"(\d{1,3})(?:个)?(?:工作日|天)?(?:内)?", words):
-        if 1 <= int(parsed[1]) <= MAX_DEADLINE_DAYS:
-            return {"within": int(parsed[1])}
+    days = find_whole(words.removesuffix("内"), "个工作日", "工作日", "天", "个")
+    if days is not None and 0 <= days < 1000:
+        if 1 <= days <= MAX_DEADLINE_DAYS:
+            return {"within": days}
         raise Refusal(f"期限应为 1 到 {MAX_DEADLINE_DAYS} 个工作日。")
     day = find_day(words, today)
     if day is None:

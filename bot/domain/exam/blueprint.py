@@ -16,6 +16,7 @@ from typing import Any
 
 from bot.domain.library.question import KINDS
 from bot.domain.message import Refusal
+from bot.domain.text.numbers import find_points
 
 LEVELS = (1, 2, 3)
 MAX_ROWS = 60
@@ -205,7 +206,9 @@ class _BlueprintReader:
         self.minutes = int(match[1])
 
     def _pass(self, match: re.Match[str]) -> None:
-        self.passing = (Fraction(match[1] or match[3]), (match[2] or match[4]) == "%")
+        number, unit = Fraction(match[1] or match[3]), match[2] or match[4]
+        # No paper is passed with less than a point: 0.8 is a share.
+        self.passing = (number * 100, True) if unit is None and number < 1 else (number, unit == "%")
 
     def _avoid(self, match: re.Match[str]) -> None:
         self.avoid = int(match[1])
@@ -376,6 +379,7 @@ def _require_match(pattern: re.Pattern[str], text: str, key: str) -> re.Match[st
 
 
 def _points_from_file(value: Any, key: str) -> int:
-    if not re.fullmatch(r"\d{1,4}(?:\.\d{1,3})?", str(value)):
+    points = find_points(str(value))
+    if points is None or not 0 <= points < 10**7:
         raise Refusal(f"蓝图的 {key} 应是分数，例如 2 或 1.5，现为「{str(value)[:20]}」。")
-    return _to_thousandths(str(value))
+    return points

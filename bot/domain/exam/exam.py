@@ -11,7 +11,7 @@ from typing import Any
 from bot.domain.exam.blueprint import Blueprint
 from bot.domain.message import Refusal
 from bot.domain.people.audience import Audience
-from bot.domain.times import SHANGHAI
+from bot.domain.times import SHANGHAI, day_of
 
 STATES = ("draft", "published", "closed", "released", "cancelled")
 STATE_LABELS = {"draft": "草稿", "published": "已发布", "closed": "已结束", "released": "已公布", "cancelled": "已取消"}
@@ -93,6 +93,25 @@ def parse_results_rule(text: str) -> str:
     return RESULT_WORDS.get(word, word)
 
 
+def last_entry(opens_at: datetime, closes_at: datetime, late_minutes: int | None) -> datetime:
+    return closes_at if late_minutes is None else min(closes_at, opens_at + timedelta(minutes=late_minutes))
+
+
+def require_sensible_window(wanted: WantedExam, now: datetime) -> None:
+    """Raises `Refusal` for moments that are each possible and together leave nobody, or hardly anybody, an exam to sit."""
+    window = f"{date_time_text(wanted.opens_at)} 至 {date_time_text(wanted.closes_at)}"
+    if wanted.late_minutes is None:
+        return
+    entry = last_entry(wanted.opens_at, wanted.closes_at, wanted.late_minutes)
+    if day_of(wanted.opens_at) != day_of(wanted.closes_at):
+        raise Refusal(
+            f"迟到限制只用于同一天开考的考试：窗口是 {window}，写了迟到 {wanted.late_minutes} 分钟，{date_time_text(entry)} 以后就谁也进不了场。"
+            "请去掉迟到，或把截止改到开考当天。"
+        )
+    if entry <= now:
+        raise Refusal(f"照这样谁也进不了场：窗口是 {window}，写了迟到 {wanted.late_minutes} 分钟，最晚入场 {date_time_text(entry)} 已经过了。")
+
+
 @dataclass(frozen=True, slots=True)
 class Exam:
     """An exam as stored. Points in thousandths of a point."""
@@ -159,9 +178,13 @@ class Exam:
         """min(start + limit, close) (bot/docs/rules.md S12)."""
         return min(started + timedelta(minutes=self.minutes), self.closes_at)
 
+    @property
+    def last_entry(self) -> datetime:
+        """Until when one may begin: the window, or so many minutes after its opening."""
+        return last_entry(self.opens_at, self.closes_at, self.late_minutes)
+
     def is_entry_closed(self, moment: datetime) -> bool:
-        """Whether the time for beginning is over: the window, or so many minutes after its opening."""
-        return moment >= self.closes_at or (self.late_minutes is not None and moment > self.opens_at + timedelta(minutes=self.late_minutes))
+        return moment >= self.closes_at or (self.late_minutes is not None and moment > self.last_entry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,6 +295,17 @@ class Paper:
     overused: int = 0
 
 
+def papers_within_most(plan: PaperPlan, uses: Mapping[str, int]) -> int | None:
+    """How many more papers can be drawn before a question is used oftener than the blueprint wants; None where it sets no limit.
+
+    Fixed questions are in every paper and do not count.
+    """
+    most = plan.blueprint.most
+    if not most or not plan.takes:
+        return None
+    return min(sum(max(0, most - uses.get(item.question, 0)) for item in items) // count for _, items, count in plan.takes)
+
+
 def draw_paper(plan: PaperPlan, seen_questions: Collection[str], uses: Mapping[str, int], rng: random.Random) -> Paper:
     """A paper of one person. `seen` are the questions of the last papers, `uses` how many papers each question was in."""
     barred = frozenset(seen_questions)

@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.domain.message import Refusal
 from bot.domain.people.person import EVERYBODY, TIERS, RoleName
+from bot.domain.text.numbers import find_share
 
 MAX_LEAVES = 60
 MAX_PEOPLE = 2000
@@ -370,10 +371,10 @@ def _parse_role(value: str) -> Audience:
 
 
 def _parse_hours_below(value: str) -> Audience:
-    match = re.fullmatch(r"(?:应达)?(\d{1,3}(?:\.\d)?)%?", value)
-    if match is None or not 0 < Fraction(match[1]) <= 100:
+    share = find_share(value.removeprefix("应达"))
+    if share is None or not 0 < share <= 1 or (share * 1000).denominator != 1:
         raise Refusal("学时低于 应写成应达学时的百分比，例如 学时低于=50%。")
-    return HoursBelow(Fraction(match[1]) / 100)
+    return HoursBelow(share)
 
 
 _LEAF_PARSERS: Mapping[str, Callable[[str], Audience]] = {

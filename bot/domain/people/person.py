@@ -1,4 +1,4 @@
-"""People as the agency knows them: tier, roles, absences, and what each has chosen about messages sent to them."""
+"""People as the agency knows them (tier, roles, absences, what each has chosen about messages), and as a platform's contacts list them."""
 
 from __future__ import annotations
 
@@ -120,3 +120,34 @@ def parse_channel(text: str) -> str:
     if channel is None:
         raise Refusal(f"没有「{text[:20]}」这个渠道，可选：{'、'.join(CHANNELS.values())}、默认。")
     return channel
+
+
+# ── A platform's contacts, from which bot/services/people/roster_file.py makes a roster ──
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """`parent` is 0, or no department that was listed, for one that stands at the top of what the app may see."""
+
+    id: int
+    parent: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryMember:
+    """A member as the contacts list them; `staff_no` is empty where the contacts do not know it. The first department is the main one."""
+
+    user: str
+    name: str
+    departments: tuple[int, ...]
+    staff_no: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A complete reading: when a page is missing, the reader raises instead of returning a part."""
+
+    channel: str
+    departments: tuple[Department, ...]
+    entries: tuple[DirectoryMember, ...]

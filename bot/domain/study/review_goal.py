@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import heapq
 import math
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -20,6 +18,7 @@ from bot.domain.calendar import ONE_DAY
 from bot.domain.message import Refusal
 from bot.domain.study.spaced_repetition import AGAIN, GOOD, MemoryCard, Mistake, recall_probability, review
 from bot.domain.text.dates import find_day
+from bot.domain.text.numbers import find_whole
 from bot.domain.times import day_of, start_of
 
 REVIEW_SECONDS = 30
@@ -189,17 +188,17 @@ def parse_goal_day(text: str, today: date) -> date:
 
 def parse_minutes(text: str) -> int:
     """6 or 6分钟. Raises `Refusal`."""
-    return _parse_number(text, r"分钟?", 1, MAX_MINUTES, "每日复习", "分钟")
+    return _parse_number(text, ("分钟", "分"), 1, MAX_MINUTES, "每日复习", "分钟")
 
 
 def parse_target(text: str) -> int:
     """90 or 90%. Raises `Refusal`."""
-    return _parse_number(text, r"%|分", *TARGET_RANGE, "考试目标", "%")
+    return _parse_number(text, ("%", "分"), *TARGET_RANGE, "考试目标", "%")
 
 
-def _parse_number(text: str, unit: str, least: int, most: int, name: str, unit_text: str) -> int:
+def _parse_number(text: str, units: tuple[str, ...], least: int, most: int, name: str, unit_text: str) -> int:
     example = 6 if unit_text == "分钟" else 90
-    match = re.fullmatch(rf"(\d{{1,4}})\s*(?:{unit})?", unicodedata.normalize("NFKC", text).strip())
-    if match is None or not least <= int(match[1]) <= most:
+    number = find_whole(text, *units)
+    if number is None or not least <= number <= most:
         raise Refusal(f"{name}应在 {least} 到 {most} {unit_text}之间，例如「设置 {name} {min(most, max(least, example))}」。")
-    return int(match[1])
+    return number

@@ -20,6 +20,8 @@ DAY_EXAMPLE = "2026-03-10 或 3月10日"
 MOMENT_EXAMPLE = "2026-03-10 09:00 或 3月10日 9:00"
 _DAY = r"(?:(?:(\d{4})\s*[-/.年·]\s*)?(\d{1,2})\s*[-/.月·]\s*(\d{1,2})\s*[日号]?|(\d{4})(\d{2})(\d{2})|(今天|今日|明天|明日|后天|昨天|昨日|前天))"
 _CLOCK = r"(?:(凌晨|早上|上午|中午|下午|晚上)\s*)?(\d{1,2})(?:[:.](\d{2})(?::\d{2})?|\s*[点时]\s*(?:(半)|(\d{1,2})\s*分?)?\s*整?)"
+DAY_PATTERN = re.sub(r"\((?!\?)", "(?:", _DAY)
+"""A day as `read_day` knows it, without groups: for whoever looks for one inside a sentence (folded as by `fold`)."""
 _ONE_DAY = re.compile(_DAY)
 _ONE_CLOCK = re.compile(_CLOCK)
 _ONE_MOMENT = re.compile(rf"{_DAY}[\sT,]*{_CLOCK}")

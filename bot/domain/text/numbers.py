@@ -1,4 +1,8 @@
-"""Chinese numerals as statutes write them, converted both ways: 第一百二十三条 is 123."""
+"""Numbers as people and statutes write them: typed quantities, shares, points and row numbers, and Chinese numerals converted both ways.
+
+Whatever asks for a number, in chat, in files and on the command line, asks here: full-width digits, 1,000, 1.5万 and 十二 are numbers everywhere.
+`find_…` gives None for a text that is nothing of the kind.
+"""
 
 from __future__ import annotations
 
@@ -121,6 +125,83 @@ def article_number(label: str) -> tuple[int, int] | None:
 def article_label(number: int, branch: int = 0) -> str:
     """第一百二十条之一 for (120, 1)."""
     return f"第{to_chinese(number)}条" + (f"之{to_chinese(branch)}" if branch else "")
+
+
+# ── What people type ──
+
+_TYPED = re.compile(r"([+-]?)(\d{1,3}(?:,\d{3}){1,4}|\d{1,12})(?:\.(\d{1,9}))?\s*([百千万亿]?)")
+_SIZES = {"": 1, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
+_SHARE = re.compile(r"(.+?)\s*%")
+_TENTHS = re.compile(r"(.+?)\s*成(半)?")
+_POINTS = re.compile(r"(.+?)\s*(?:分\s*(半)?)?")
+
+
+def find_number(text: str) -> Fraction | None:
+    """12, １２, -3, 1,000, 59.5, 1.5万, 十二, exactly; None for what is no number, or longer than a number of this house can be."""
+    typed = _narrow(text)
+    match = _TYPED.fullmatch(typed)
+    if match is None:
+        written = to_int(typed)
+        return None if written is None else Fraction(written)
+    sign, whole, part, size = match.groups()
+    value = Fraction(f"{whole.replace(',', '')}.{part or 0}") * _SIZES[size]
+    return None if value >= UPPER_BOUND else -value if sign == "-" else value
+
+
+def find_whole(text: str, *units: str) -> int | None:
+    """A whole number, with or without one of the units behind it (30分钟); None for anything else. 12.0 and 1.5万 are whole."""
+    typed = _narrow(text)
+    for unit in sorted(units, key=len, reverse=True):
+        if typed.endswith(unit):
+            typed = typed.removesuffix(unit)
+            break
+    number = find_number(typed)
+    return int(number) if number is not None and number.denominator == 1 else None
+
+
+def find_row_number(text: str) -> int | None:
+    """The number by which people call an exam, a contest, an answer: 12, #12, １２; None for what could be no row's."""
+    typed = _narrow(text).removeprefix("#").strip()
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else None
+
+
+def find_share(text: str) -> Fraction | None:
+    """80%, ８０％, 百分之八十, 八成, 三分之二, 0.8 and 80 as parts of one.
+
+    A bare number below one is a ratio, one above it is of a hundred; 1 may be either and is neither.
+    """
+    typed = to_arabic(_narrow(text).replace("个百分点", "%"))
+    if (match := _SHARE.fullmatch(typed)) is not None:
+        number = find_number(match[1])
+        return None if number is None else number / 100
+    if (match := _TENTHS.fullmatch(typed)) is not None:
+        number = find_number(match[1])
+        return None if number is None else (number + (Fraction(1, 2) if match[2] else 0)) / 10
+    over, slash, under = typed.partition("/")
+    if slash:
+        parts = (find_number(over), find_number(under))
+        return parts[0] / parts[1] if parts[0] is not None and parts[1] else None
+    number = find_number(typed)
+    if number is None or number < 0 or number == 1:
+        return None
+    return number if number < 1 else number / 100
+
+
+def find_points(text: str) -> int | None:
+    """Points in thousandths: 60, 59.5, 60分, 1分半, 半分; None for what is none, or finer than a thousandth."""
+    typed = _narrow(text)
+    if typed in ("半分", "半"):
+        return 500
+    match = _POINTS.fullmatch(typed)
+    number = None if match is None else find_number(match[1])
+    if match is None or number is None:
+        return None
+    points = (number + (Fraction(1, 2) if match[2] else 0)) * 1000
+    return int(points) if points.denominator == 1 else None
+
+
+def _narrow(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().replace("，", ",").replace("−", "-")
 
 
 def points_text(thousandths: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -63,8 +63,8 @@ def entry_obstacle(session: Session, catalog: Catalog, exam: Exam, person_id: in
     if now < exam.opens_at:
         return f"考试《{exam.name}》{date_time_text(exam.opens_at)} 开始，还没到时间。"
     if exam.is_entry_closed(now):
-        last = exam.opens_at + timedelta(minutes=exam.late_minutes or 0)
-        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{date_time_text(last)} 截止），您来晚了。确有原因请联系监考人员。"
+        last = date_time_text(exam.last_entry)
+        return f"考试《{exam.name}》规定开考 {exam.late_minutes} 分钟后不得入场（{last} 截止），您来晚了。确有原因请联系监考人员。"
     earlier = attempts.of_person_at_exam(session, exam.id, person_id)
     if len(earlier) >= exam.attempts:
         return f"考试《{exam.name}》您已参加过 {len(earlier)} 次，最多 {exam.attempts} 次。"

@@ -14,7 +14,16 @@ from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule, immediate_schedule
 from bot.domain.exam import blueprint as exam_blueprint
 from bot.domain.exam.blueprint import exact_points_text
-from bot.domain.exam.exam import RESULT_LABELS, STATE_LABELS, Exam, WantedExam, counting_attempts, date_time_text, invitation_target
+from bot.domain.exam.exam import (
+    RESULT_LABELS,
+    STATE_LABELS,
+    Exam,
+    WantedExam,
+    counting_attempts,
+    date_time_text,
+    invitation_target,
+    require_sensible_window,
+)
 from bot.domain.message import Refusal
 from bot.domain.people.audience import All, And, Audience, ExamNotPassed, ExamNotTaken, Not, describe_audience, lies_within_units
 from bot.domain.times import SHANGHAI, day_of
@@ -24,7 +33,7 @@ from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign
 from bot.storage.exam import attempts, exams
-from bot.storage.grading import corrected_papers
+from bot.storage.grading import corrections
 from bot.storage.people import audience
 from bot.storage.system import audit
 
@@ -35,11 +44,13 @@ MAKEUP_RULES = {"absent": "缺考", "failed": "不及格", "both": "缺考和不
 
 @dataclass(frozen=True, slots=True)
 class ExamPreview:
-    """What an exam would mean today: how many people, some by name, and what the question banks lack."""
+    """What an exam would mean today: how many people, some by name, what the question banks lack, and for how many papers they are enough."""
 
     count: int
     names: tuple[str, ...]
     lacking: tuple[str, ...]
+    papers: int | None
+    """Papers within the blueprint's uses per question (`most`); None without such a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ def validate(session: Session, catalog: Catalog, author: Author, wanted: WantedE
         raise Refusal("次数应为 1 到 20 次，宽限 0 到 60 秒，迟到限制不能小于 0 分钟。")
     if wanted.results not in RESULT_LABELS:
         raise Refusal(f"出分规则只能是：{'、'.join(RESULT_LABELS.values())}。")
+    require_sensible_window(wanted, now)
     exam_blueprint.validate_blueprint(wanted.blueprint)
     return replace(
         wanted,
@@ -95,7 +107,10 @@ def preview(session: Session, catalog: Catalog, exam: WantedExam | Exam, now: da
     invited = audience.evaluate(session, exam.audience, day_of(now), now)
     shown = audience.list_people(session, invited.people[:20])
     return ExamPreview(
-        len(invited.people), tuple(name for _, _, name in shown), tuple(question_pool.blueprint_shortages(session, catalog, exam.blueprint))
+        len(invited.people),
+        tuple(name for _, _, name in shown),
+        tuple(question_pool.blueprint_shortages(session, catalog, exam.blueprint)),
+        question_pool.papers_within_most(session, catalog, exam.blueprint),
     )
 
 
@@ -129,6 +144,8 @@ def publish(session: Session, catalog: Catalog, author: Author, exam_id: int, no
         raise Refusal(f"考试 {exam_id}《{exam.name}》{STATE_LABELS[exam.state]}，只有草稿可以发布。")
     if exam.closes_at <= now:
         raise Refusal(f"考试 {exam_id}《{exam.name}》的截止时间 {date_time_text(exam.closes_at)} 已过，请另建一场。")
+    if exam.is_entry_closed(now):
+        raise Refusal(f"考试 {exam_id}《{exam.name}》最晚入场的时间 {date_time_text(exam.last_entry)} 已过，现在发布谁也进不了场，请另建一场。")
     if lacking := question_pool.blueprint_shortages(session, catalog, exam.blueprint):
         raise Refusal(f"题库变了，这份蓝图出不了卷：{'；'.join(lacking)}。")
     opens = max(exam.opens_at, now)
@@ -213,7 +230,7 @@ def cancel(session: Session, catalog: Catalog, author: Author, exam_id: int, rea
 
 def _revert_passes(session: Session, catalog: Catalog, cancelled: Exam, author: Author, now: datetime) -> None:
     """Take back hours and certificates that were given for passes, unless they were earned in another way as well."""
-    passed_otherwise = corrected_papers.people_passed(session, cancelled.root)
+    passed_otherwise = corrections.people_passed(session, cancelled.root)
     for attempt in attempts.of_exam(session, cancelled.id):
         if attempt.passed:
             if attempt.person_id not in passed_otherwise:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from bot.domain.exam import paper
 from bot.domain.exam.blueprint import Blueprint
 from bot.domain.exam.exam import Exam
 from bot.domain.exam.paper import CandidateItem, PaperPlan, build_plan, expected_difficulty, find_shortages, may_shuffle
@@ -77,6 +78,14 @@ def may_contain_kind(catalog: Catalog, blueprint: Blueprint, kind: str) -> bool:
 def blueprint_shortages(session: Session, catalog: Catalog, blueprint: Blueprint) -> list[str]:
     """What the banks lack for a blueprint, to the item."""
     return find_shortages(blueprint, list_candidates(session, catalog), questions_by_scope(catalog, blueprint))
+
+
+def papers_within_most(session: Session, catalog: Catalog, blueprint: Blueprint) -> int | None:
+    """How many papers the banks still make within the blueprint's uses per question; None where it sets no limit or no paper can be drawn."""
+    if not blueprint.most or blueprint_shortages(session, catalog, blueprint):
+        return None
+    plan = build_plan(blueprint, list_candidates(session, catalog), questions_by_scope(catalog, blueprint))
+    return paper.papers_within_most(plan, Counter(attempts.question_uses(session)))
 
 
 def prepared_plan(session: Session, catalog: Catalog, exam: Exam, now: datetime, fresh: timedelta = USES_STALE) -> PreparedPlan:

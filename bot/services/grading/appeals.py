@@ -15,7 +15,7 @@ from bot.services.campaign.notifications import NOTICE_TITLE, notice_content, no
 from bot.storage.exam import attempts, exams
 from bot.storage.grading import appeals, corrections
 from bot.storage.grading.appeals import ExamAppeal
-from bot.storage.people import admin_scope
+from bot.storage.people import roster
 from bot.storage.system import audit
 
 ANSWER_WITHIN = 5
@@ -61,9 +61,7 @@ def file_appeal(session: Session, calendar: Calendar, person_id: int, exam_id: i
 
 def open_appeals(session: Session, author: Author, today: date) -> list[ExamAppeal]:
     """The open appeals that an administrator answers: those of people they look after."""
-    return [
-        open_appeal for open_appeal in appeals.open_appeals(session) if admin_scope.covers_person(session, author.roots, open_appeal.person_id, today)
-    ]
+    return [open_appeal for open_appeal in appeals.open_appeals(session) if roster.covers_person(session, author.roots, open_appeal.person_id, today)]
 
 
 def answer(
@@ -74,7 +72,7 @@ def answer(
     Raises `Refusal` for an appeal of one's own, one that is answered, and for a correction that is not of this exam.
     """
     target = appeals.get(session, number)
-    if target is None or not admin_scope.covers_person(session, author.roots, target.person_id, day_of(now)):
+    if target is None or not roster.covers_person(session, author.roots, target.person_id, day_of(now)):
         raise Refusal(f"没有编号为 #{number} 的申诉。发送「申诉」看列表。")
     if target.person_id == admin_id:
         raise Refusal("未记录：不能答复自己的申诉，请由另一位管理员答复。")

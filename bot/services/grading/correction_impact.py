@@ -12,7 +12,7 @@ from bot.domain.grading.correction import SCOPE_LABELS, Amendment, accepted_keys
 from bot.domain.library.question import Question
 from bot.services.delivery.correction_messages import effect_line
 from bot.services.grading.correction_subject import CorrectionSubject
-from bot.storage.grading import corrected_papers
+from bot.storage.grading import corrections
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 
 SHOWN_CHANGES = 30
@@ -47,7 +47,7 @@ class CorrectionImpact:
         papers: int,
         moved: int,
     ) -> CorrectionImpact:
-        people = corrected_papers.names_of(session, (effect.person_id for effect in effects))
+        people = corrections.names_of(session, {effect.person_id for effect in effects})
         keys = () if question.points else accepted_keys(question)
         is_told = subject.is_told(session)
         return cls(correction, subject.name, question.stem, keys, papers, tuple(effects), moved, people, is_told=is_told)

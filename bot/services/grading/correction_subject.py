@@ -38,10 +38,9 @@ class CorrectionAct:
 
 
 class CorrectionSubject(ABC):
-    """One exam or contest. `papers` is a SELECT of the sittings whose places are graded, with `:ref` bound."""
+    """One exam or contest, by the name of its scope and its id."""
 
     scope: ClassVar[str]
-    papers: ClassVar[str]
 
     ref: int
     name: str

@@ -18,8 +18,8 @@ from bot.services.campaign.notifications import notify, notify_named, send_notic
 from bot.services.grading.correction_impact import CorrectionImpact
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding, load_subject
 from bot.services.library.catalog import Catalog
-from bot.storage.db.rehearsal import rehearse as run_and_roll_back
-from bot.storage.grading import corrected_papers, corrections
+from bot.storage.db.engine import rehearse as run_and_roll_back
+from bot.storage.grading import corrections
 from bot.storage.grading.corrections import CorrectionEffect, CorrectionRecord
 from bot.storage.study import sittings
 from bot.storage.system import audit
@@ -42,7 +42,7 @@ class WantedCorrection:
 
 def sole_version(session: Session, subject: CorrectionSubject, question: str) -> int:
     """The version of a question in the papers of an exam. Raises `Refusal` where no paper has it, or where it changed in between."""
-    version_ids = corrected_papers.version_ids(session, subject.papers, subject.ref, question)
+    version_ids = corrections.version_ids(session, subject.scope, subject.ref, question)
     if not version_ids:
         raise Refusal(f"{SCOPE_LABELS[subject.scope]}「{subject.name}」的答卷里没有题目 {question[:40]}，请核对题目编号。")
     if len(version_ids) > 1:
@@ -57,7 +57,7 @@ def named_version(session: Session, subject: CorrectionSubject, name: str) -> in
     question, _, version = name.strip().partition("@")
     if not version:
         return sole_version(session, subject, question)
-    version_ids = corrected_papers.version_ids(session, subject.papers, subject.ref, question)
+    version_ids = corrections.version_ids(session, subject.scope, subject.ref, question)
     if not version.isascii() or not version.isdigit() or int(version) not in version_ids:
         raise Refusal(f"{SCOPE_LABELS[subject.scope]}「{subject.name}」的答卷里没有题目 {name[:40]}，请核对。")
     return int(version)
@@ -166,7 +166,7 @@ def apply(session: Session, catalog: Catalog, author: Author, correction_id: int
     if load_subject(session, author, correction.scope, correction.ref).is_told(session):
         _notify(session, correction, impact, now)
     if correction.report_id is not None and is_first:
-        answered_by = corrected_papers.person_of_staff_no(session, author.actor)
+        answered_by = corrections.person_of_staff_no(session, author.actor)
         if answered_by is not None:
             sittings.answer_report(session, correction.report_id, answered_by, f"您报告得对，已更正：{correction.amendment}。谢谢。", now)
     return impact
@@ -280,15 +280,13 @@ def _regrade_places(session: Session, subject: CorrectionSubject, correction: Co
     blanks = correction.amendment.way in ("full", "void") or corrections.previous_applied(session, correction) is not None
     touched: dict[int, int] = {}
     grades = []
-    for sitting, place, person, answer_id, choice in corrected_papers.ungraded_places(
-        session, subject.papers, subject.ref, correction.version_id, correction.id
-    ):
-        if choice is None and not blanks:
+    for place in corrections.ungraded_places(session, subject.scope, subject.ref, correction.version_id, correction.id):
+        if place.choice is None and not blanks:
             # A place left blank is worth nothing either way; ungraded, it stays open to an answer after a reopening.
             continue
-        grade = regrade(question, correction.amendment, choice, segmenter)
-        grades.append((sitting, place, answer_id, grade.earned, grade.counts))
-        touched[sitting] = person
+        grade = regrade(question, correction.amendment, place.choice, segmenter)
+        grades.append((place.sitting_id, place.n, place.answer_id, grade.earned, grade.counts))
+        touched[place.sitting_id] = place.person_id
     corrections.add_regrades(session, correction.id, grades, now)
     return touched
 

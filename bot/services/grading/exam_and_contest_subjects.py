@@ -17,7 +17,7 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.grading.correction import rank_by_score
 from bot.domain.message import Refusal
 from bot.services.certificate import certificates as certificate_certificates
-from bot.services.certificate.exam_certificates import earned_facts, source_of, update_certificate
+from bot.services.certificate.certificates import earned_facts, source_of, update_certificate
 from bot.services.contest import closing, live_results
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
@@ -27,7 +27,7 @@ from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state
 from bot.storage.exam import attempts, exams
-from bot.storage.grading import corrected_papers
+from bot.storage.grading import corrections
 
 SYSTEM_AUTHOR = Author(SYSTEM, SYSTEM)
 NEW_NUMBER = "新编号"
@@ -36,7 +36,6 @@ NEW_NUMBER = "新编号"
 
 class ExamSubject(CorrectionSubject):
     scope = "exam"
-    papers = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :ref AND t.state = 'closed'"
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
         exam = manage.require_exam(session, author, ref)
@@ -65,8 +64,8 @@ class ExamSubject(CorrectionSubject):
         for attempt in closed:
             best[attempt.person_id] = max(best.get(attempt.person_id, 0), attempt.score or 0)
         places = rank_by_score(best)
-        seconds = corrected_papers.exam_credit_seconds(session, exam.root)
-        certificates = corrected_papers.exam_certificates(session, exam.root)
+        seconds = corrections.exam_credit_seconds(session, exam.root)
+        certificates = corrections.exam_certificates(session, exam.root)
         return {
             attempt.sitting_id: PaperStanding(
                 attempt.person_id,
@@ -82,7 +81,7 @@ class ExamSubject(CorrectionSubject):
     def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         exam = self._exam(session)
         settled = [finish.update_result(session, catalog, exam, sitting, act.now) for sitting in sorted(sittings)]
-        passed = corrected_papers.people_passed(session, exam.root)
+        passed = corrections.people_passed(session, exam.root)
         for person_id in {attempt.person_id for attempt in settled} - passed:
             # A short answer that still waits for its grade has not failed anybody yet.
             if any(attempt.passed is False for attempt in settled if attempt.person_id == person_id):
@@ -111,8 +110,6 @@ def regrade_late_paper(session: Session, catalog: Catalog, exam: Exam, attempt: 
 
 class ContestSubject(CorrectionSubject):
     scope = "contest"
-    papers = """SELECT c.sitting_id FROM contest_set c WHERE c.contest_id = :ref
-                UNION SELECT s.id FROM sitting s WHERE s.kind = 'live' AND s.scope = CAST(:ref AS TEXT)"""
 
     def __init__(self, session: Session, author: Author, ref: int) -> None:
         contest = contest_manage.require_contest(session, author, ref)
@@ -131,7 +128,8 @@ class ContestSubject(CorrectionSubject):
 
     def standings(self, session: Session) -> dict[int, PaperStanding]:
         return {
-            sitting: PaperStanding(person, points, place) for person, sitting, points, place in corrected_papers.contest_standings(session, self.ref)
+            standing.sitting_id: PaperStanding(standing.person_id, standing.points, standing.place)
+            for standing in corrections.contest_standings(session, self.ref)
         }
 
     def affected(self, standings: Mapping[int, PaperStanding], touched: Mapping[int, int]) -> set[int]:

@@ -5,13 +5,9 @@ Columns are found by the titles that platforms use, rows are judged one by one, 
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from fractions import Fraction
-from pathlib import Path
+from datetime import date, datetime
 from typing import Any
 
 from sqlmodel import Session
@@ -23,8 +19,8 @@ from bot.domain.text.numbers import points_text
 from bot.domain.times import day_of
 from bot.services.hours import credit
 from bot.storage.files import cells
-from bot.storage.files.sandbox import read_sheet
-from bot.storage.files.table import Cell, TableSheet
+from bot.storage.files.table import Cell, TableSheet, is_filled
+from bot.storage.files.table_reader import TableColumn, TableLayout, TableRow, name_column, read_rows, staff_no_column, unit_column
 from bot.storage.grading import outside_results
 from bot.storage.grading.outside_results import OutsideExam, RosterPerson
 from bot.storage.people import roster
@@ -139,8 +135,9 @@ def plan_import(session: Session, results: OutsideResults, target: TargetExam, n
     matched: list[MatchedResult] = []
     conflicts: list[OutsideConflict] = []
     for line, person in matches:
-        if isinstance(person, str) or (reason := _row_conflict(line, person, rows[person.id], target, earlier_scores.get(person.id))):
-            conflicts.append(OutsideConflict(line.row, line.staff_no, line.name, line.wrong or (person if isinstance(person, str) else reason)))
+        reason = person if isinstance(person, str) else _row_conflict(line, rows[person.id], person, target, earlier_scores.get(person.id))
+        if isinstance(person, str) or reason or line.wrong or line.score is None:
+            conflicts.append(OutsideConflict(line.row, line.staff_no, line.name, "；".join(filter(None, [*line.wrong, reason]))))
             continue
         passed, is_new = line.score >= target.pass_line, person.id not in earlier_scores
         credits = passed and is_new and (source is None or not credit.exam_seconds(session, person.id, source))
@@ -148,13 +145,13 @@ def plan_import(session: Session, results: OutsideResults, target: TargetExam, n
     return OutsideImportPlan(target, tuple(matched), tuple(conflicts), results.notes)
 
 
-def _row_conflict(line: OutsideLine, person: RosterPerson, rows: Sequence[int], target: TargetExam, earlier_score: int | None) -> str:
+def _row_conflict(line: OutsideLine, rows: Sequence[int], person: RosterPerson, target: TargetExam, earlier_score: int | None) -> str:
     """What speaks against taking a row for a person; empty when nothing does."""
-    if line.wrong:
-        return line.wrong
     if len(rows) > 1:
         others = "、".join(str(row) for row in rows if row != line.row)
         return f"与第 {others} 行是同一个人（工号 {person.staff_no}），一人只能有一行"
+    if line.score is None:
+        return ""
     if line.score > target.total:
         return f"成绩 {points_text(line.score)} 超过满分 {points_text(target.total)}"
     if earlier_score is not None and earlier_score != line.score:
@@ -215,7 +212,9 @@ class _RosterIndex:
             self.by_name.setdefault(person.name, []).append(person)
 
     def match(self, line: OutsideLine, day: date) -> RosterPerson | str:
-        """The one person that a row means, or why there is none."""
+        """The one person that a row means, or why there is none: empty where the cells that would say it are wrong."""
+        if not line.names_somebody:
+            return "" if line.wrong else "没有工号，也没有姓名"
         if line.staff_no:
             person = self.by_number.get(line.staff_no.casefold())
             if person is None:
@@ -241,27 +240,42 @@ def _names_unit(path: str, unit: str) -> bool:
     return any(parts[start : start + len(wanted)] == wanted for start in range(len(parts) - len(wanted) + 1))
 
 
-COLUMNS = ("工号", "姓名", "单位", "成绩")
-ALIASES = {
-    "人员编号": "工号", "编号": "工号", "员工号": "工号", "职工号": "工号", "员工编号": "工号",
-    "考生姓名": "姓名", "学员姓名": "姓名", "名字": "姓名", "学员": "姓名",
-    "部门": "单位", "所在单位": "单位", "所属单位": "单位", "工作单位": "单位", "处室": "单位", "所属部门": "单位", "组织": "单位",
-    "分数": "成绩", "得分": "成绩", "考试成绩": "成绩", "总分": "成绩", "最终成绩": "成绩", "考试得分": "成绩", "最高分": "成绩",
-}  # fmt: skip
-_HEADER_ROWS = 10
-_SCORE = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*分?")
+def _parse_score(cell: Cell) -> int:
+    if not is_filled(cell):
+        raise cells.BadCell("没有填（缺考的请删去这一行）")
+    return cells.parse_points(cell)
+
+
+def _or_empty(parse: Callable[[Cell], str]) -> Callable[[Cell], str]:
+    return lambda cell: parse(cell) if is_filled(cell) else ""
+
+
+LAYOUT = TableLayout(
+    "成绩表",
+    (
+        staff_no_column(required=False, judge=_or_empty(cells.parse_staff_no)),
+        name_column(required=False, judge=_or_empty(cells.parse_name)),
+        unit_column(required=False, judge=_or_empty(cells.parse_unit)),
+        TableColumn("成绩", _parse_score, ("分数", "得分", "考试成绩", "总分", "最终成绩", "考试得分", "最高分"), required=True),
+    ),
+    either=("工号", "姓名"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class OutsideLine:
-    """A row as the file gives it (counted as the table program counts): the score in thousandths of a point, or what is wrong with the row."""
+    """A row as the file gives it (counted as the table program counts): the score in thousandths of a point, and what is wrong with its cells."""
 
     row: int
     staff_no: str = ""
     name: str = ""
     unit: str = ""
-    score: int = 0
-    wrong: str = ""
+    score: int | None = None
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def names_somebody(self) -> bool:
+        return bool(self.staff_no or self.name) and not any(reason.startswith(("「工号」", "「姓名」")) for reason in self.wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,70 +286,12 @@ class OutsideResults:
     notes: tuple[str, ...] = ()
 
 
-def read_results(path: Path) -> OutsideResults:
-    """The rows of an xlsx or csv file. Raises `Refusal` for a file that is no table of results; a bad cell spoils its own row only."""
-    sheet = read_sheet(path)
-    return results_of(sheet)
+def read_results(sheet: TableSheet) -> OutsideResults:
+    """The rows of a table. Raises `Refusal` for what is no table of results; a bad cell spoils its own row only."""
+    reading = read_rows(sheet, LAYOUT)
+    return OutsideResults(tuple(map(_outside_line, reading.rows)), reading.notes)
 
 
-def results_of(sheet: TableSheet) -> OutsideResults:
-    header_index, places = _find_header(sheet.rows)
-    lines = tuple(
-        _parse_row(number, row, places)
-        for number, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 2)
-        if any(not isinstance(cell, str) or cell.strip() for cell in row)
-    )
-    if not lines:
-        raise Refusal("成绩表里除了表头没有一行。")
-    return OutsideResults(lines, sheet.notes)
-
-
-def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
-    for index, row in enumerate(rows[:_HEADER_ROWS]):
-        titles = [re.sub(r"\s+|[(（].*?[)）]", "", unicodedata.normalize("NFKC", str(cell))).strip("*") for cell in row]
-        names = [ALIASES.get(title, title) for title in titles]
-        if "成绩" not in names or not {"工号", "姓名"} & set(names):
-            continue
-        if doubled := [name for name in COLUMNS if names.count(name) > 1]:
-            doubled_titles = "、".join(title for title, name in zip(titles, names, strict=True) if name == doubled[0])
-            raise Refusal(f"表头（第 {index + 1} 行）里「{doubled[0]}」有两列：{doubled_titles}。请只留要用的一列。")
-        return index, {name: names.index(name) for name in COLUMNS if name in names}
-    raise Refusal(f"没有找到表头：前 {_HEADER_ROWS} 行里要有 成绩（或分数、得分）一列，和 工号、姓名 至少一列；按姓名认人还要有 单位 一列。")
-
-
-def _parse_row(number: int, row: list[Cell], places: dict[str, int]) -> OutsideLine:
-    def cell(column: str) -> Cell:
-        place = places.get(column)
-        return row[place] if place is not None and place < len(row) else ""
-
-    staff_no = name = unit = ""
-    try:
-        column = "工号"
-        staff_no = cells.parse_staff_no(cell(column)) if _is_filled(cell(column)) else ""
-        column = "姓名"
-        name = cells.parse_name(cell(column)) if _is_filled(cell(column)) else ""
-        column = "单位"
-        unit = cells.parse_unit(cell(column)) if _is_filled(cell(column)) else ""
-        column = "成绩"
-        score = _parse_score(cell(column))
-    except cells.BadCell as bad:
-        return OutsideLine(number, staff_no, name, unit, wrong=f"「{column}」{bad}")
-    if not staff_no and not name:
-        return OutsideLine(number, unit=unit, wrong="没有工号，也没有姓名")
-    return OutsideLine(number, staff_no, name, unit, score)
-
-
-def _is_filled(cell: Cell) -> bool:
-    return not isinstance(cell, str) or bool(cell.strip())
-
-
-def _parse_score(cell: Cell) -> int:
-    if isinstance(cell, bool | date | time | timedelta):
-        raise cells.BadCell("是日期或真假值，应是分数")
-    text = f"{cell:.3f}".rstrip("0").rstrip(".") if isinstance(cell, float) else unicodedata.normalize("NFKC", str(cell)).strip()
-    if not text:
-        raise cells.BadCell("没有填（缺考的请删去这一行）")
-    match = _SCORE.fullmatch(text)
-    if match is None:
-        raise cells.BadCell(f"「{text[:20]}」不是分数")
-    return int(Fraction(match[1]) * 1000)
+def _outside_line(row: TableRow) -> OutsideLine:
+    wrong = tuple(f"「{fault.column}」{fault.reason}" for fault in row.faults)
+    return OutsideLine(row.number, row.get("工号", ""), row.get("姓名", ""), row.get("单位", ""), row.get("成绩"), wrong)

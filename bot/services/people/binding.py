@@ -16,8 +16,8 @@ from sqlmodel import Session
 
 from bot.domain.message import Address, Refusal
 from bot.domain.times import day_of
-from bot.storage.people import roster
-from bot.storage.people.roster import BindingGuard
+from bot.storage.people import accounts, roster
+from bot.storage.people.accounts import AccountHolder, BindingGuard, CodeClaim
 from bot.storage.system import audit
 
 CODE_DIGITS = 8
@@ -69,9 +69,9 @@ def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: 
     today = day_of(now)
     path = _unit_path(session, unit) if unit else None
     codes: list[BindingCode] = []
-    for person_id, staff_no, name in roster.people_without_wechat(session, today, path):
+    for person_id, staff_no, name in accounts.people_without_wechat(session, today, path):
         code, salt = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}", secrets.token_hex(16)
-        roster.save_code(session, person_id, salt, _digest(salt, code), now, now + CODE_LIFETIME)
+        accounts.save_code(session, person_id, salt, _digest(salt, code), now, now + CODE_LIFETIME)
         codes.append(BindingCode(staff_no, name, code, now + CODE_LIFETIME))
         audit.record(session, now, actor, via, "发放验证码", staff_no)
     return codes
@@ -99,54 +99,52 @@ def bind_account(session: Session, sender: Address, staff_no: str, code: str, me
     `staff_no` and `code` are tidied text. A copy of the message counted last is not counted again.
     """
     today = day_of(now)
-    holder = roster.account_holder(session, sender.channel, sender.user)
-    if holder is not None and (holder[3] is None or holder[3] >= today):
+    holder = accounts.account_holder(session, sender.channel, sender.user)
+    if holder is not None and (holder.left_on is None or holder.left_on >= today):
         return _answer_bound_account(session, sender, holder, staff_no, now)
-    guard = roster.get_guard(session, sender.channel, sender.user)
+    guard = accounts.get_guard(session, sender.channel, sender.user)
     is_waiting = guard.wait_until is not None and now < guard.wait_until
     if guard.last_message_id == message_id:
         return BindingAttempt(BindingOutcome.WRONG, wait_until=guard.wait_until if is_waiting else None)
     if is_waiting:
         return BindingAttempt(BindingOutcome.WAITING, wait_until=guard.wait_until)
-    claim = roster.find_code_claim(session, staff_no, now, today, MAX_TRIES)
+    claim = accounts.find_code_claim(session, staff_no, now, today, MAX_TRIES)
     if not _code_matches(claim, code) or claim is None:
-        return _count_wrong_guess(session, sender, guard, None if claim is None else claim[0], message_id, now)
-    person_id, staff_no = claim[0], claim[1]
-    if roster.account_of(session, sender.channel, person_id) is not None:
+        return _count_wrong_guess(session, sender, guard, None if claim is None else claim.person_id, message_id, now)
+    person_id, staff_no = claim.person_id, claim.staff_no
+    if accounts.account_of(session, sender.channel, person_id) is not None:
         audit.record(session, now, staff_no, sender.channel, "绑定账号", staff_no, outcome="refused", detail="此人在该渠道已绑定另一个账号")
         return BindingAttempt(BindingOutcome.PERSON_TAKEN, staff_no)
     if holder is not None:
-        roster.unbind_account(session, sender.channel, sender.user)
-        audit.record(session, now, "system", sender.channel, "解绑账号", holder[1], detail="原持有人已离职，账号改绑他人")
-    roster.use_code(session, person_id, now)
-    roster.bind_account(session, sender.channel, sender.user, person_id, now, BY_CODE)
-    roster.delete_guard(session, sender.channel, sender.user)
+        accounts.unbind_account(session, sender.channel, sender.user)
+        audit.record(session, now, "system", sender.channel, "解绑账号", holder.staff_no, detail="原持有人已离职，账号改绑他人")
+    accounts.use_code(session, person_id, now)
+    accounts.bind_account(session, sender.channel, sender.user, person_id, now, BY_CODE)
+    accounts.delete_guard(session, sender.channel, sender.user)
     audit.record(session, now, staff_no, sender.channel, "绑定账号", staff_no)
     return _attempt_with_person(session, BindingOutcome.BOUND, person_id, staff_no, today)
 
 
-def _code_matches(claim: tuple[int, str, str | None, str | None] | None, code: str) -> bool:
+def _code_matches(claim: CodeClaim | None, code: str) -> bool:
     """Constant time, and the same work whether or not there is such a person or such a code."""
-    salt, digest = (claim[2], claim[3]) if claim is not None else (None, None)
+    salt, digest = (claim.salt, claim.hash) if claim is not None else (None, None)
     same = hmac.compare_digest(_digest(salt or "0" * 32, code), digest or "0" * 64)
     return same and digest is not None
 
 
-def _answer_bound_account(
-    session: Session, sender: Address, holder: tuple[int, str, str, date | None], staff_no: str, now: datetime
-) -> BindingAttempt:
+def _answer_bound_account(session: Session, sender: Address, holder: AccountHolder, staff_no: str, now: datetime) -> BindingAttempt:
     """The account speaks for somebody in office: friendly to the same person, a no to another, whatever the code."""
-    if staff_no.casefold() == holder[1].casefold():
-        return _attempt_with_person(session, BindingOutcome.ALREADY, holder[0], holder[1], day_of(now))
-    audit.record(session, now, holder[1], sender.channel, "绑定账号", staff_no[:40], outcome="refused", detail="账号已绑定本人，不能再绑他人")
-    return BindingAttempt(BindingOutcome.ACCOUNT_TAKEN, holder[1], holder[2])
+    if staff_no.casefold() == holder.staff_no.casefold():
+        return _attempt_with_person(session, BindingOutcome.ALREADY, holder.id, holder.staff_no, day_of(now))
+    audit.record(session, now, holder.staff_no, sender.channel, "绑定账号", staff_no[:40], outcome="refused", detail="账号已绑定本人，不能再绑他人")
+    return BindingAttempt(BindingOutcome.ACCOUNT_TAKEN, holder.staff_no, holder.name)
 
 
 def _count_wrong_guess(
     session: Session, sender: Address, guard: BindingGuard, person_id: int | None, message_id: str, now: datetime
 ) -> BindingAttempt:
     if person_id is not None:
-        roster.count_wrong_guess(session, person_id, MAX_TRIES)
+        accounts.count_wrong_guess(session, person_id, MAX_TRIES)
     if guard.wait_until is not None and now - guard.wait_until > MAX_WAIT:
         guard = BindingGuard()
     fails = guard.fails + 1
@@ -156,7 +154,7 @@ def _count_wrong_guess(
         audit.record(
             session, now, "system", sender.channel, "绑定账号", outcome="refused", detail=f"同一账号连续 {fails} 次不对，暂停到 {wait_until:%H:%M}Z"
         )
-    roster.save_guard(session, sender.channel, sender.user, BindingGuard(fails, wait_until, message_id[:300]))
+    accounts.save_guard(session, sender.channel, sender.user, BindingGuard(fails, wait_until, message_id[:300]))
     return BindingAttempt(BindingOutcome.WRONG, wait_until=wait_until if fails % MAX_TRIES == 0 else None)
 
 

@@ -1,26 +1,22 @@
 """Leave and secondment: read from a table file or recorded by an administrator, compared first, applied whole or not at all.
 
-The columns of a file are found by name; every wrong cell is listed with its row, its column and the reason.
+The columns of a file are found by name; every wrong cell is listed with its row, its column and the reason, what it says and what it means at once.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlmodel import Session
 
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.people.roster_file import MAX_FAULTS, RowFault
 from bot.storage.files import cells
-from bot.storage.files.sandbox import read_sheet
 from bot.storage.files.table import Cell, TableSheet
+from bot.storage.files.table_reader import BadTableRows, RowFault, TableColumn, TableLayout, read_rows, staff_no_column
 from bot.storage.people import leave, roster
 from bot.storage.people.leave import KIND_LABELS, LeaveRecord
 from bot.storage.people.roster import PersonRecord
@@ -84,15 +80,33 @@ def leave_text(kind: str, since: date, until: date | None) -> str:
 
 
 def compare(session: Session, lines: Sequence[LeaveLine], now: datetime) -> LeaveImportPlan:
-    """What the absences would change; writes nothing. Raises `BadLeaveRows` for people nobody knows, who have left, and for days already taken."""
-    known = {person.staff_no.casefold(): person for person in roster.list_people(session)}
+    """What the absences would change; writes nothing. Raises `BadTableRows` for people nobody knows, who have left, and for days already taken."""
+    steps, faults = _steps(session, lines, _known_people(session), now)
+    if faults:
+        raise BadTableRows(LAYOUT.title, faults)
+    return LeaveImportPlan(tuple(steps))
+
+
+def _known_people(session: Session) -> dict[str, PersonRecord]:
+    return {person.staff_no.casefold(): person for person in roster.list_people(session)}
+
+
+def _in_office(known: Mapping[str, PersonRecord], staff_no: str, now: datetime) -> PersonRecord:
+    person = known.get(staff_no.casefold())
+    if person is None or (person.left_on is not None and person.left_on < day_of(now)):
+        raise cells.BadCell(f"花名册里没有 {staff_no}" if person is None else f"{staff_no} 已离职")
+    return person
+
+
+def _steps(session: Session, lines: Sequence[LeaveLine], known: Mapping[str, PersonRecord], now: datetime) -> tuple[list[LeaveStep], list[RowFault]]:
     recorded = leave.records_by_person(session)
     faults: list[RowFault] = []
     steps: list[LeaveStep] = []
     for line in lines:
-        person = known.get(line.staff_no.casefold())
-        if person is None or (person.left_on is not None and person.left_on < day_of(now)):
-            faults.append(RowFault(line.row, "工号", f"花名册里没有 {line.staff_no}" if person is None else f"{line.staff_no} 已离职"))
+        try:
+            person = _in_office(known, line.staff_no, now)
+        except cells.BadCell as bad:
+            faults.append(RowFault(line.row, "工号", str(bad)))
             continue
         records = recorded.get(person.id, [])
         same = next((record for record in records if record.kind == line.kind and record.since == line.since), None)
@@ -101,9 +115,7 @@ def compare(session: Session, lines: Sequence[LeaveLine], now: datetime) -> Leav
             faults.append(RowFault(line.row, "开始", f"{person.staff_no} 已登记 {leave_text(other.kind, other.since, other.until)}，日期重叠"))
             continue
         steps.append(LeaveStep(line, person, NEW if same is None else SAME if same.until == line.until else CHANGED, same))
-    if faults:
-        raise BadLeaveRows(sorted(faults))
-    return LeaveImportPlan(tuple(steps))
+    return steps, faults
 
 
 def apply(session: Session, lines: Sequence[LeaveLine], now: datetime, *, actor: str, via: str) -> LeaveImportPlan:
@@ -138,21 +150,33 @@ def cancel(session: Session, person: PersonRecord, since: date, now: datetime, *
     return record
 
 
-T = TypeVar("T")
-
-COLUMNS = ("工号", "类别", "开始", "结束")
 MAX_LEAVE = timedelta(days=3 * 366)
 _KINDS_BY_LABEL = {label: kind for kind, label in KIND_LABELS.items()}
-_MAX_HEADER_ROW = 10
 
 
-class BadLeaveRows(Refusal):
-    """The file was readable, but these cells are not right; nothing of it may be used."""
+def _parse_kind(cell: Cell) -> str:
+    text = cells.parse_text(cell) if isinstance(cell, str) else ""
+    if text not in _KINDS_BY_LABEL:
+        raise cells.BadCell(f"应是 {'或'.join(_KINDS_BY_LABEL)}" if text or cell == "" else f"这一格不是文字，应是 {'或'.join(_KINDS_BY_LABEL)}")
+    return _KINDS_BY_LABEL[text]
 
-    def __init__(self, faults: list[RowFault]) -> None:
-        self.faults = faults
-        some = f"（只列出前 {MAX_FAULTS} 处）" if len(faults) >= MAX_FAULTS else ""
-        super().__init__("\n".join([f"请假表有 {len(faults)} 处不对{some}，什么都没有改动：", *map(str, faults)]))
+
+def _parse_first_day(cell: Cell) -> date:
+    day = cells.parse_day(cell)
+    if day is None:
+        raise cells.BadCell("没有填")
+    return day
+
+
+LAYOUT = TableLayout(
+    "请假表",
+    (
+        staff_no_column(),
+        TableColumn("类别", _parse_kind, ("类型", "请假类别", "请假类型", "假别"), required=True),
+        TableColumn("开始", _parse_first_day, ("开始日期", "起始日期", "开始时间", "起始时间", "起", "自"), required=True),
+        TableColumn("结束", cells.parse_day, ("结束日期", "终止日期", "截止日期", "结束时间", "截止时间", "止", "至"), required=True),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,73 +193,22 @@ class LeaveLine:
         return (until is None or self.since <= until) and (self.until is None or since <= self.until)
 
 
-def read_leave(path: Path) -> tuple[tuple[LeaveLine, ...], tuple[str, ...]]:
-    """The absences of a file, and what a reader ought to know of the reading. Raises `Refusal`, and `BadLeaveRows` when single cells are wrong."""
-    sheet = read_sheet(path)
-    return parse_leave(sheet), sheet.notes
+def lines_of(session: Session, sheet: TableSheet, now: datetime) -> tuple[tuple[LeaveLine, ...], tuple[str, ...]]:
+    """The absences of a table, and what a reader ought to know of the reading.
 
-
-def parse_leave(sheet: TableSheet) -> tuple[LeaveLine, ...]:
-    header_index, columns = _find_header(sheet.rows)
-    faults: list[RowFault] = []
+    Raises `Refusal`, and `BadTableRows` with all that is wrong: cells, days that make no absence, rows that overlap each other or what is recorded,
+    and people whom nobody knows.
+    """
+    known = _known_people(session)
+    reading = read_rows(sheet, LAYOUT, {"工号": lambda staff_no: _in_office(known, staff_no, now).staff_no})
     lines: list[LeaveLine] = []
-    for number, row in enumerate(sheet.rows[header_index + 1 :], start=header_index + 2):
-        if any(not isinstance(cell, str) or cell.strip() for cell in row):
-            line = _parse_row(number, row, columns, faults)
-            if line is not None:
-                lines.append(line)
-        if len(faults) >= MAX_FAULTS:
-            raise BadLeaveRows(faults[:MAX_FAULTS])
-    faults += _overlapping_rows(lines)
-    if faults:
-        raise BadLeaveRows(sorted(faults)[:MAX_FAULTS])
-    if not lines:
-        raise Refusal("请假表里除了表头没有一行。")
-    return tuple(lines)
-
-
-def _find_header(rows: list[list[Cell]]) -> tuple[int, dict[str, int]]:
-    """Where the header stands (a title above it is common), and which column is where."""
-    for number, row in enumerate(rows[:_MAX_HEADER_ROW]):
-        titles = [re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(cell))).strip("*") for cell in row]
-        if sum(name in titles for name in COLUMNS) >= 2:
-            missing = [name for name in COLUMNS if titles.count(name) != 1]
-            if missing:
-                raise Refusal(f"表头（第 {number + 1} 行）不对：{'、'.join(missing)} 应各有一列。应有的列：{'、'.join(COLUMNS)}；其余的列会略过。")
-            return number, {name: titles.index(name) for name in COLUMNS}
-    raise Refusal(f"文件开头没有表头。第一行应是列名：{'、'.join(COLUMNS)}。")
-
-
-def _parse_row(number: int, row: list[Cell], columns: dict[str, int], faults: list[RowFault]) -> LeaveLine | None:
-    fault_count = len(faults)
-
-    def take(column: str, parse: Callable[[Cell], T]) -> T | None:
-        index = columns[column]
-        try:
-            return parse(row[index] if index < len(row) else "")
-        except cells.BadCell as bad:
-            faults.append(RowFault(number, column, str(bad)))
-            return None
-
-    staff_no, kind = take("工号", cells.parse_staff_no), take("类别", _parse_kind)
-    since, until = take("开始", cells.parse_day), take("结束", cells.parse_day)
-    if len(faults) > fault_count or staff_no is None or kind is None:
-        return None
-    if since is None:
-        faults.append(RowFault(number, "开始", "没有填"))
-        return None
-    reason = dates_fault(kind, since, until)
-    if reason:
-        faults.append(RowFault(number, "结束", reason))
-        return None
-    return LeaveLine(staff_no, kind, since, until, number)
-
-
-def _parse_kind(cell: Cell) -> str:
-    text = cell.strip() if isinstance(cell, str) else ""
-    if text not in _KINDS_BY_LABEL:
-        raise cells.BadCell(f"应是 {'或'.join(_KINDS_BY_LABEL)}" if text or cell == "" else f"这一格不是文字，应是 {'或'.join(_KINDS_BY_LABEL)}")
-    return _KINDS_BY_LABEL[text]
+    for row in reading.rows:
+        if row.values.keys() >= {"类别", "开始", "结束"} and (reason := dates_fault(row.get("类别"), row.get("开始"), row.get("结束"))):
+            row.add_fault("结束", reason)
+        if row.is_whole:
+            lines.append(LeaveLine(row.get("工号"), row.get("类别"), row.get("开始"), row.get("结束"), row.number))
+    reading.require_faultless([*_overlapping_rows(lines), *_steps(session, lines, known, now)[1]])
+    return tuple(lines), reading.notes
 
 
 def dates_fault(kind: str, since: date, until: date | None) -> str:

@@ -17,6 +17,8 @@ from bot.domain.people.person import CHANNELS as person_CHANNELS
 from bot.domain.people.person import RoleName
 from bot.domain.times import day_of
 from bot.services.people.roster_file import CHANNELS, Roster, RosterLine
+from bot.storage.files.table_reader import RowFault
+from bot.storage.people import accounts
 from bot.storage.people import roster as people_roster
 from bot.storage.people.roster import PersonRecord, PostRecord
 from bot.storage.system import audit
@@ -73,6 +75,20 @@ class RosterConflict:
     row: int
     staff_no: str
     reason: str
+    column: str = "工号"
+
+
+@dataclass(frozen=True, slots=True)
+class LikelyMixUp:
+    """A joiner and a leaver of one name: most likely one person whose staff number was written in another way."""
+
+    joiner: str
+    leaver: str
+    name: str
+
+    def __str__(self) -> str:
+        zeros = "，只差前面的 0" if self.joiner.lstrip("0") == self.leaver.lstrip("0") else ""
+        return f"{self.name}：{self.leaver} 离开，{self.joiner} 新进{zeros}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,7 @@ class RosterImportPlan:
     absent: int
     in_office: int
     notes: tuple[str, ...] = ()
+    mix_ups: tuple[LikelyMixUp, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -107,6 +124,7 @@ class RosterImportPlan:
             "listed": self.listed,
             **{f"{kind}s": [step_json(step) for step in self.steps_of(kind)] for kind in STEP_LABELS},
             "conflicts": [{"row": conflict.row, "staff_no": conflict.staff_no, "reason": conflict.reason} for conflict in self.conflicts],
+            "mix_ups": [{"name": mix_up.name, "joiner": mix_up.joiner, "leaver": mix_up.leaver} for mix_up in self.mix_ups],
             "new_units": list(self.new_units),
             "notes": list(self.notes),
         }
@@ -118,6 +136,9 @@ class RosterImportPlan:
             + "，".join(f"{label} {len(self.steps_of(kind))}" for kind, label in STEP_LABELS.items())
             + f"，冲突 {len(self.conflicts)}"
         )
+        if self.mix_ups:
+            lines.append(f"疑似同一个人（{len(self.mix_ups)} 处，是不是工号改了或写法不同？请核对后再写入）：")
+            lines += [f"  {mix_up}" for mix_up in self.mix_ups]
         if self.new_units:
             lines.append(f"新建单位 {len(self.new_units)} 个：{'、'.join(self.new_units)}")
         for kind, label in STEP_LABELS.items():
@@ -149,7 +170,7 @@ def make_plan(roster: Roster, known: list[PersonRecord], unit_paths: Iterable[st
         person = by_number.get(line.staff_no.casefold())
         reason = _conflict_reason(line, person, today)
         if reason:
-            conflicts.append(RosterConflict(line.row, line.staff_no, reason))
+            conflicts.append(RosterConflict(line.row, line.staff_no, *reason))
         else:
             steps.append(_joiner_step(line, today) if person is None else _known_person_step(line, person, roster.columns, today))
     listed = {line.staff_no.casefold() for line in roster.people}
@@ -166,6 +187,20 @@ def make_plan(roster: Roster, known: list[PersonRecord], unit_paths: Iterable[st
         len(absent),
         len(in_office),
         roster.notes,
+        _likely_mix_ups(steps, today),
+    )
+
+
+def _likely_mix_ups(steps: list[RosterStep], today: date) -> tuple[LikelyMixUp, ...]:
+    leavers: dict[str, list[str]] = {}
+    for step in steps:
+        if step.kind == "leaver":
+            leavers.setdefault(step.name, []).append(step.staff_no)
+    return tuple(
+        LikelyMixUp(step.staff_no, leaver, step.name)
+        for step in steps
+        if step.kind == "joiner" and not _has_left(step.left_on, today)
+        for leaver in leavers.get(step.name, ())
     )
 
 
@@ -173,15 +208,17 @@ def _has_left(left_on: date | None, today: date) -> bool:
     return left_on is not None and left_on <= today
 
 
-def _conflict_reason(line: RosterLine, person: PersonRecord | None, today: date) -> str:
+def _conflict_reason(line: RosterLine, person: PersonRecord | None, today: date) -> tuple[str, str] | None:
+    """Why a line contradicts the person whom we know by its staff number, and in which column."""
     if person is None:
-        return ""
+        return None
     if _has_left(person.left_on, today) and line.name != person.name:
-        return f"这个工号属于 {person.left_on} 已离开的 {person.name}，现在填的是 {line.name}：如果是新人请换一个工号，如果是同一个人请先核对姓名"
+        reason = f"这个工号属于 {person.left_on} 已离开的 {person.name}，现在填的是 {line.name}：如果是新人请换一个工号，如果是同一个人请先核对姓名"
+        return reason, "工号"
     joined = line.joined_on or person.joined_on
     if joined and line.left_on and line.left_on < joined:
-        return f"离职日期 {line.left_on} 早于入职日期 {joined}"
-    return ""
+        return f"离职日期 {line.left_on} 早于入职日期 {joined}", "离职日期"
+    return None
 
 
 def _joiner_step(line: RosterLine, today: date) -> RosterStep:
@@ -335,6 +372,7 @@ def _account_conflicts(steps: list[RosterStep], known: list[PersonRecord], roste
                     row_numbers[step.staff_no.casefold()],
                     step.staff_no,
                     f"{_COLUMN_OF[channel]} {user} 已绑定给工号 {holder.staff_no}（{holder.name}），请先核对是谁的账号",
+                    _COLUMN_OF[channel],
                 )
             )
     return conflicts
@@ -354,8 +392,10 @@ CONFLICTS_NOTICE = "有冲突，什么都没有改动。请在花名册里改好
 
 
 def compare(session: Session, roster: Roster, now: datetime) -> RosterImportPlan:
-    """What the roster would change today; writes nothing."""
-    return make_plan(roster, people_roster.list_people(session), people_roster.unit_ids(session), day_of(now))
+    """What the roster would change today; writes nothing. Raises `BadTableRows` where a cell is not right, with the conflicts of the other rows."""
+    plan = make_plan(roster, people_roster.list_people(session), people_roster.unit_ids(session), day_of(now))
+    roster.require_faultless(RowFault(conflict.row, conflict.column, conflict.reason) for conflict in plan.conflicts)
+    return plan
 
 
 def apply(
@@ -375,7 +415,7 @@ def apply(
     units = people_roster.unit_ids(session)
     for step in plan.steps:
         for channel, user in step.unbind:
-            people_roster.unbind_account(session, channel, user)
+            accounts.unbind_account(session, channel, user)
     for step in plan.steps:
         _apply_step(session, step, units, now)
         label = STEP_LABELS[step.kind]
@@ -408,9 +448,9 @@ def _apply_step(session: Session, step: RosterStep, units: dict[str, int], now: 
         people_roster.add_post(session, person_id, _unit_id(session, units, path), since, until)
     people_roster.change_roles(session, person_id, step.add_roles, step.drop_roles)
     if step.kind == "leaver":
-        people_roster.delete_code(session, person_id)
+        accounts.delete_code(session, person_id)
     for channel, user in step.bind:
-        people_roster.bind_account(session, channel, user, person_id, now, BY_ROSTER)
+        accounts.bind_account(session, channel, user, person_id, now, BY_ROSTER)
 
 
 def _unit_id(session: Session, units: dict[str, int], path: str) -> int:

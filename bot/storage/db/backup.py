@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DatabaseError
 
 from bot.storage.db.engine import is_sqlite
 
@@ -110,12 +111,17 @@ def copy_beside(engine: Engine, ending: str) -> Path:
 
 def sqlite_damage(engine: Engine) -> str:
     """What SQLite finds wrong with the file or with its references, in its own words; empty when all is well."""
-    with engine.connect() as connection:
-        findings = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check(5)")]
-        if findings != ["ok"]:
-            return "; ".join(findings)
-        dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-        return "" if dangling is None else f"foreign key of {dangling[0]}"
+    try:
+        with engine.connect() as connection:
+            findings = [row[0] for row in connection.exec_driver_sql("PRAGMA integrity_check(5)")]
+            if findings != ["ok"]:
+                return "; ".join(findings)
+            dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            return "" if dangling is None else f"foreign key of {dangling[0]}"
+    except DatabaseError as wrong:
+        if getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return str(wrong.orig)
 
 
 def is_in_use(database: Path) -> bool:

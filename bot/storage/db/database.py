@@ -19,8 +19,9 @@ from zlib import crc32
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from bot.storage.db.commits import Busy, transaction
 from bot.storage.db.engine import driver_errors, is_sqlite, session_on
-from bot.storage.db.writer import SWEEP_SECONDS, Busy, Gauges, Prelock, T, Together, Work, WriteJob, Writer
+from bot.storage.db.writer import SWEEP_SECONDS, Gauges, OnError, Prelock, T, Together, Work, WriteJob, Writer
 
 
 class Database:
@@ -63,16 +64,21 @@ class Database:
 
         `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Jobs of a batch that have the same `together` are
         worked on by it first, with the `item` of each, and by `work` only where that gave nothing. Raises `Busy` when the database cannot be
-        written within `patience` seconds; then nothing was recorded and nothing will be.
+        written within `patience` seconds; then nothing was recorded and nothing will be; `InDoubt`, a kind of it, when nobody can tell.
         """
         # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
         return await self.submit(work, of, together=together, item=item)
 
-    def submit(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None) -> asyncio.Future[T]:
-        """`write` for who waits without a task: the future holds the result or the exception."""
+    def submit(
+        self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None, on_error: OnError | None = None
+    ) -> asyncio.Future[T]:
+        """`write` for who waits without a task: the future holds the result or the exception.
+
+        `on_error` writes in the same transaction what is to stay of work that raised, for instance that it was refused.
+        """
         writer = self._writers[_writer_index(of, len(self._writers))]
         loop = asyncio.get_running_loop()
-        job = WriteJob(work, of, loop, loop.create_future(), time.monotonic(), together, item)
+        job = WriteJob(work, of, loop, loop.create_future(), time.monotonic(), together, item, on_error)
         try:
             if len(writer.waiting) >= self._limit:
                 raise Busy("queue")
@@ -129,7 +135,7 @@ class Database:
 
     def write_now(self, work: Work[T]) -> T:
         """One transaction in the caller's thread, for the command line and for the start of the service."""
-        with self.engine.connect() as connection, connection.begin():
+        with self.engine.connect() as connection, transaction(connection):
             session = session_on(connection)
             result = work(session)
             session.flush()

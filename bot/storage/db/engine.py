@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
+
+T = TypeVar("T")
 
 
 def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
@@ -83,6 +86,21 @@ def session_on(connection: Any) -> Session:
     session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
     session.info["raw"] = connection.connection.driver_connection
     return session
+
+
+def rehearse(session: Session, work: Callable[[], T]) -> T:
+    """The outcome of the work, done in the caller's transaction, of which nothing stays; a refusal comes through. Rehearsals may stand within each
+    other."""
+    ping(session)  # opens the transaction: a savepoint outside of one would be the transaction
+    session.flush()
+    raw = session.info["raw"]
+    raw.execute("SAVEPOINT rehearsal")
+    try:
+        return work()
+    finally:
+        raw.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        raw.execute("RELEASE SAVEPOINT rehearsal")
+        session.expire_all()
 
 
 def ping(session: Session) -> None:

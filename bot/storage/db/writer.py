@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from bot.logs import get_logger
+from bot.storage.db.commits import Busy, InDoubt, transaction
 from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 
 log = get_logger(__name__)
@@ -25,6 +26,8 @@ T = TypeVar("T")
 Work = Callable[[Session], T]
 Together = Callable[[Session, Sequence[Any]], Sequence[Any]]
 """Work on the items of many jobs at once: a result for each, in their order, or None for what has to be worked on by itself."""
+OnError = Callable[[Session, Exception], None]
+"""What is written in a job's place, in the same transaction, after its exception has been undone."""
 Prelock = Callable[[Session, Sequence[Hashable]], None]
 
 BATCH_SIZE = 200
@@ -44,10 +47,6 @@ _SQLITE_DATABASE_FAULTS = (
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_NOTADB,
 )
-
-
-class Busy(Exception):
-    """The database could not be written in time (locked, full, read-only or overloaded): nothing was recorded."""
 
 
 class Stopped(Busy):
@@ -72,6 +71,7 @@ class WriteJob:
     queued_at: float
     together: Together | None = None
     item: Any = None
+    on_error: OnError | None = None
     settled: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -219,41 +219,50 @@ class Writer(threading.Thread):
         A savepoint costs two statements and a copy of every touched page, and is rarely needed: an exception before any write leaves nothing
         to undo. SQLite counts the writes; raises `_BatchSpoilt` when a job without a savepoint wrote before its exception.
         """
-        with connection.begin():
-            session = session_on(connection)
-            raw = session.info["raw"]
-            if self._prelock is not None:
-                self._prelock(session, [job.key for job in batch if job.key is not None])
-            done = _work_together(session, batch, savepoints=savepoints)
+        try:
+            with transaction(connection):
+                self._work_in_transaction(session_on(connection), batch, savepoints=savepoints)
+        except InDoubt as wrong:
             for job in batch:
-                if id(job) in done:
-                    continue
-                if savepoints:
-                    raw.execute("SAVEPOINT job")
-                written = 0 if savepoints else raw.total_changes
-                try:
-                    job.result = job.work(session)
-                    if session.in_transaction():
-                        # The session is in a transaction only when the job used mapped objects.
-                        session.flush()
-                        session.expunge_all()
-                    job.error = None
-                    if savepoints:
-                        raw.execute("RELEASE SAVEPOINT job")
-                except DBAPIError:
-                    raise
-                except driver_errors() as wrong:
-                    raise DBAPIError(None, None, wrong) from wrong
-                except Exception as wrong:
-                    job.result, job.error = None, wrong
-                    session.expunge_all()
-                    if savepoints:
-                        raw.execute("ROLLBACK TO SAVEPOINT job")
-                        raw.execute("RELEASE SAVEPOINT job")
-                    elif raw.total_changes != written:
-                        raise _BatchSpoilt from wrong
+                job.result, job.error, job.settled = None, wrong, True
+            raise
         for job in batch:
             job.settled = True
+
+    def _work_in_transaction(self, session: Session, batch: list[WriteJob], *, savepoints: bool) -> None:
+        raw = session.info["raw"]
+        if self._prelock is not None:
+            self._prelock(session, [job.key for job in batch if job.key is not None])
+        done = _work_together(session, batch, savepoints=savepoints)
+        for job in batch:
+            if id(job) in done:
+                continue
+            if savepoints:
+                raw.execute("SAVEPOINT job")
+            written = 0 if savepoints else raw.total_changes
+            try:
+                job.result = job.work(session)
+                if session.in_transaction():
+                    # The session is in a transaction only when the job used mapped objects.
+                    session.flush()
+                    session.expunge_all()
+                job.error = None
+                if savepoints:
+                    raw.execute("RELEASE SAVEPOINT job")
+            except DBAPIError:
+                raise
+            except driver_errors() as wrong:
+                raise DBAPIError(None, None, wrong) from wrong
+            except Exception as wrong:
+                job.result, job.error = None, wrong
+                session.expunge_all()
+                if savepoints:
+                    raw.execute("ROLLBACK TO SAVEPOINT job")
+                    raw.execute("RELEASE SAVEPOINT job")
+                elif raw.total_changes != written:
+                    raise _BatchSpoilt from wrong
+                if job.on_error is not None:
+                    job.on_error(session, wrong)
 
 
 def _work_together(session: Session, batch: list[WriteJob], *, savepoints: bool) -> set[int]:

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from bot.domain.message import Refusal
 from bot.domain.people.person import TIERS, RoleName
 from bot.domain.text.dates import find_day
+from bot.domain.text.numbers import find_points
 from bot.storage.files.table import Cell
 
 _ROLES = {role.label: role for role in RoleName}
@@ -44,6 +45,11 @@ def _clean_text(cell: Cell, expected: str) -> str:
 
 def _normalised_text(cell: Cell, expected: str) -> str:
     return unicodedata.normalize("NFKC", _clean_text(cell, expected)).strip()
+
+
+def parse_text(cell: Cell) -> str:
+    """Any text, on one line; a number that a table program wrote loses its `.0`."""
+    return _normalised_text(cell, "文字")
 
 
 def parse_staff_no(cell: Cell) -> str:
@@ -110,7 +116,21 @@ def parse_account(cell: Cell) -> str:
     return text
 
 
-def parse_day(cell: Cell) -> date | None:
+def parse_points(cell: Cell) -> int:
+    """Points in thousandths."""
+    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
+        raise BadCell("是日期或真假值，应是分数")
+    typed = cell.strip() if isinstance(cell, str) else f"{cell:.3f}"
+    if not typed:
+        raise BadCell("没有填")
+    points = find_points(typed)
+    if points is None or not 0 <= points < 10**9:
+        raise BadCell(f"「{typed.removesuffix('.000')[:20]}」不是分数")
+    return points
+
+
+def parse_day(cell: Cell, today: date | None = None) -> date | None:
+    """A day, None for an empty cell; with `today`, 3月10日 is the next such day."""
     if isinstance(cell, datetime):
         return _check_year(cell.date())
     if isinstance(cell, date):
@@ -121,7 +141,7 @@ def parse_day(cell: Cell) -> date | None:
     if isinstance(cell, int | float) and not isinstance(cell, bool) and _SERIAL_DAYS[0] <= cell <= _SERIAL_DAYS[1]:
         return _check_year(_FIRST_SERIAL + timedelta(days=int(cell)))
     try:
-        day = find_day(_MIDNIGHT.sub("", text))
+        day = find_day(_MIDNIGHT.sub("", text), today)
     except Refusal as refusal:
         raise BadCell(str(refusal).removesuffix("，请核对。")) from None
     if day is not None:

@@ -5,7 +5,6 @@ The keys of an exam may be English or Chinese. Whatever is wrong is reported wit
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from bot.domain.exam.exam import NO_GATE, WantedExam, parse_gate, parse_results_
 from bot.domain.message import Refusal
 from bot.domain.people.audience import parse_audience
 from bot.domain.text.dates import read_moment
+from bot.domain.text.numbers import find_whole
 from bot.storage.files.models import ContestFile, validate
 from bot.storage.files.strict_yaml import FileFault, UnreadableText, parse_yaml, read_text
 
@@ -65,9 +65,10 @@ def _parse_exam(data: Any) -> WantedExam:
 
 
 def _parse_count(value: Any, key: str) -> int:
-    if not re.fullmatch(r"\d{1,4}", str(value)):
+    count = find_whole(str(value), "分钟", "秒", "次")
+    if count is None or not 0 <= count < 10_000:
         raise Refusal(f"{key} 应是数字，现为「{str(value)[:20]}」。")
-    return int(value)
+    return count
 
 
 MAX_CONTEST_BYTES = 200_000

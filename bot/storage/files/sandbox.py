@@ -15,22 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from bot.domain.message import Refusal
-from bot.storage.files.table import Cell, TableSheet, parse_table
+from bot.storage.files.table import Cell, Header, SpoiledCell, TableSheet, parse_table
 
 MEMORY_BYTES = 256 * 1024 * 1024
 CPU_SECONDS = 10
 TIMEOUT_SECONDS = 60.0
 
 _UNREADABLE = "这个表格文件读不了：它已损坏，或读取它用尽了给定的内存和时间。请用表格软件打开后重新另存一次，仍不行就拆小。"
-_DECODERS: dict[str, Any] = {"datetime": datetime.fromisoformat, "date": date.fromisoformat, "time": time.fromisoformat}
+_DECODERS: dict[str, Any] = {"datetime": datetime.fromisoformat, "date": date.fromisoformat, "time": time.fromisoformat, "SpoiledCell": SpoiledCell}
 
 
-def read_sheet(path: Path) -> TableSheet:
+def read_sheet(path: Path, sheet: str = "", header: Header = ()) -> TableSheet:
     """`table.parse_table` in a child process. Blocks up to a minute, so an async caller hands it to a thread; raises `Refusal` with one sentence."""
     package = Path(__file__).resolve().parents[3]
+    wanted = json.dumps({"path": str(path.absolute()), "sheet": sheet, "header": [sorted(group) for group in header]})
     try:
         process = subprocess.run(  # noqa: S603 (our own interpreter and module)
-            [sys.executable, "-m", "bot.storage.files.sandbox", str(path.absolute())],
+            [sys.executable, "-m", "bot.storage.files.sandbox", wanted],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
@@ -45,7 +46,8 @@ def read_sheet(path: Path) -> TableSheet:
     head = json.loads(next(lines))
     if "refused" in head:
         raise Refusal(str(head["refused"]))
-    return TableSheet([[_decode_cell(cell) for cell in json.loads(line)] for line in lines], tuple(head["notes"]))
+    rows = [[_decode_cell(cell) for cell in json.loads(line)] for line in lines]
+    return TableSheet(rows, tuple(head["notes"]), tuple(head["hidden_rows"]), tuple(head["hidden_columns"]))
 
 
 def _decode_cell(encoded: Any) -> Cell:
@@ -58,6 +60,8 @@ def _decode_cell(encoded: Any) -> Cell:
 def _encode_cell(cell: Cell) -> Any:
     if isinstance(cell, timedelta):
         return ["timedelta", cell.total_seconds()]
+    if isinstance(cell, SpoiledCell):
+        return ["SpoiledCell", cell.reason]
     return [type(cell).__name__, cell.isoformat()] if isinstance(cell, date | time) else cell
 
 
@@ -71,19 +75,19 @@ def _limit_resources() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _output_lines(path: Path) -> Iterator[str]:
+def _output_lines(wanted: dict[str, Any]) -> Iterator[str]:
     """What the child says: one JSON line of notes or of the refusal, then one line a row."""
     try:
-        sheet = parse_table(path)
+        sheet = parse_table(Path(wanted["path"]), wanted["sheet"], [frozenset(group) for group in wanted["header"]])
     except Refusal as refusal:
         yield json.dumps({"refused": str(refusal)})
         return
-    yield json.dumps({"notes": sheet.notes})
+    yield json.dumps({"notes": sheet.notes, "hidden_rows": sheet.hidden_rows, "hidden_columns": sheet.hidden_columns})
     for row in sheet.rows:
         yield json.dumps([_encode_cell(cell) for cell in row])
 
 
 if __name__ == "__main__":
     _limit_resources()
-    for line in _output_lines(Path(sys.argv[1])):
+    for line in _output_lines(json.loads(sys.argv[1])):
         sys.stdout.write(line + "\n")

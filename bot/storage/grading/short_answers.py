@@ -5,31 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import and_, exists, func, or_, select
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.exam import AttemptRow, ExamRow
+from bot.storage.tables.grading import ConfirmationRow
+from bot.storage.tables.people import PersonRow, PostRow, RoleRow, UnitRow
+from bot.storage.tables.study import AnswerRow, SittingItemRow
 
-_MAY_GRADE = """a.provisional = 1 AND a.person_id <> :by
-    AND NOT EXISTS (SELECT 1 FROM attempt t JOIN exam e ON e.id = t.exam_id WHERE t.sitting_id = a.sitting_id AND e.state = 'published')
-    AND a.question NOT IN (SELECT i.question FROM attempt t JOIN exam e ON e.id = t.exam_id JOIN sitting_item i ON i.sitting_id = t.sitting_id
-                           WHERE t.person_id = :by AND e.state = 'published')
-    AND (EXISTS (SELECT 1 FROM role r WHERE r.person_id = :by AND r.role = 'admin' AND r.unit_id IS NULL)
-         OR EXISTS (SELECT 1 FROM role r JOIN unit top ON top.id = r.unit_id JOIN post o ON o.person_id = a.person_id JOIN unit u ON u.id = o.unit_id
-                    WHERE r.person_id = :by AND r.role = 'admin' AND o.since <= :day AND (o.until IS NULL OR o.until >= :day)
-                      AND (u.path = top.path OR substr(u.path, 1, length(top.path) + 1) = top.path || '/')))"""
-"""Said of `answer a`: nobody grades an answer of their own, of people they do not look after, of an exam that can still be sat, or of an item of
-their own paper, for the key stands beside the answer."""
-_WAITING = Statement(
-    f"""SELECT a.id, p.name, p.staff_no, a.version_id, a.choice, a.earned FROM answer a JOIN person p ON p.id = a.person_id
-        WHERE {_MAY_GRADE} AND NOT EXISTS (SELECT 1 FROM confirmation c WHERE c.answer_id = a.id) ORDER BY a.id LIMIT :top"""  # noqa: S608
-)
-_FIND_GRADABLE = Statement(f"SELECT a.person_id, a.sitting_id, a.question FROM answer a WHERE a.id = :id AND {_MAY_GRADE}")  # noqa: S608
-_AUTHOR = Statement("SELECT person_id FROM answer WHERE id = :id AND provisional = 1")
-_CONFIRM = Statement(
-    """INSERT INTO confirmation (answer_id, earned, confirmed_by, confirmed_at) VALUES (:answer_id, :earned, :by, :at)
-       ON CONFLICT (answer_id) DO NOTHING"""
-)
+_ANSWER, _ATTEMPT, _EXAM, _ITEM, _CONFIRMATION = (table(row) for row in (AnswerRow, AttemptRow, ExamRow, SittingItemRow, ConfirmationRow))
+_PERSON, _POST, _ROLE, _UNIT = (table(row) for row in (PersonRow, PostRow, RoleRow, UnitRow))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +27,64 @@ class WaitingAnswer:
     question: str
 
 
+_TOP = _UNIT.alias("top_unit")
+_AT_PUBLISHED = select().join_from(_ATTEMPT, _EXAM, _EXAM.c.id == _ATTEMPT.c.exam_id).where(_EXAM.c.state == "published")
+_IS_ADMIN = and_(_ROLE.c.person_id == bind("by"), _ROLE.c.role == "admin")
+_LOOKED_AFTER = or_(
+    exists(select(_ROLE.c.id).where(_IS_ADMIN, _ROLE.c.unit_id.is_(None))),
+    exists(
+        select(_ROLE.c.id)
+        .join_from(_ROLE, _TOP, _TOP.c.id == _ROLE.c.unit_id)
+        .join(_POST, _POST.c.person_id == _ANSWER.c.person_id)
+        .join(_UNIT, _UNIT.c.id == _POST.c.unit_id)
+        .where(
+            _IS_ADMIN,
+            _POST.c.since <= bind("day"),
+            or_(_POST.c.until.is_(None), _POST.c.until >= bind("day")),
+            or_(_UNIT.c.path == _TOP.c.path, func.substr(_UNIT.c.path, 1, func.length(_TOP.c.path) + 1) == _TOP.c.path + "/"),
+        )
+    ),
+)
+# Nobody grades an answer of their own, of people they do not look after, of an exam that can still be sat, or of an item of their own paper, for
+# the key stands beside the answer.
+_MAY_GRADE = and_(
+    _ANSWER.c.provisional == 1,
+    _ANSWER.c.person_id != bind("by"),
+    ~exists(_AT_PUBLISHED.add_columns(_ATTEMPT.c.sitting_id).where(_ATTEMPT.c.sitting_id == _ANSWER.c.sitting_id)),
+    _ANSWER.c.question.not_in(
+        _AT_PUBLISHED.add_columns(_ITEM.c.question).join(_ITEM, _ITEM.c.sitting_id == _ATTEMPT.c.sitting_id).where(_ATTEMPT.c.person_id == bind("by"))
+    ),
+    _LOOKED_AFTER,
+)
+_WAITING = Query(
+    select(_ANSWER.c.id, _PERSON.c.name, _PERSON.c.staff_no, _ANSWER.c.version_id, _ANSWER.c.choice, _ANSWER.c.earned)
+    .join_from(_ANSWER, _PERSON, _PERSON.c.id == _ANSWER.c.person_id)
+    .where(_MAY_GRADE, ~exists(select(_CONFIRMATION.c.answer_id).where(_CONFIRMATION.c.answer_id == _ANSWER.c.id)))
+    .order_by(_ANSWER.c.id)
+    .limit(bind("top")),
+    gives=tuple[int, str, str, int, str, int],
+)
+_FIND_GRADABLE = Query(select(*columns(_ANSWER, WaitingAnswer)).where(_ANSWER.c.id == bind("id"), _MAY_GRADE), gives=WaitingAnswer)
+_AUTHOR = Query(select(_ANSWER.c.person_id).where(_ANSWER.c.id == bind("id"), _ANSWER.c.provisional == 1), gives=int)
+_CONFIRM = Query(
+    insert(_CONFIRMATION).values(binds("answer_id", "earned", "confirmed_by", "confirmed_at")).on_conflict_do_nothing(index_elements=["answer_id"])
+)
+
+
 def list_ungraded(session: Session, by: int, day: date, top: int = 5) -> list[tuple[int, str, str, int, str, int]]:
     """(answer, name, staff_no, version row, text, thousandths) of what waits for a grade by this administrator, oldest first."""
-    return [tuple(row) for row in _WAITING.all(session, by=by, day=day.isoformat(), top=top)]
+    return _WAITING.all(session, by=by, day=day, top=top)
 
 
 def find_gradable(session: Session, answer_id: int, by: int, day: date) -> WaitingAnswer | None:
     """The answer, when this administrator may grade it."""
-    row = _FIND_GRADABLE.one(session, id=answer_id, by=by, day=day.isoformat())
-    return None if row is None else WaitingAnswer(*row)
+    return _FIND_GRADABLE.first(session, id=answer_id, by=by, day=day)
 
 
 def is_own_answer(session: Session, answer_id: int, by: int) -> bool:
-    row = _AUTHOR.one(session, id=answer_id)
-    return row is not None and row[0] == by
+    return _AUTHOR.first(session, id=answer_id) == by
 
 
 def confirm(session: Session, answer_id: int, earned: int, by: int, now: datetime) -> bool:
     """True for the one call that confirmed it; `earned` in thousandths of the item."""
-    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, by=by, at=stamp(now)) == 1
+    return _CONFIRM.run(session, answer_id=answer_id, earned=earned, confirmed_by=by, confirmed_at=now) == 1

@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from sqlalchemy import BigInteger, Integer, Select, Text, cast, exists, func, literal, select, type_coerce, union_all
 from sqlmodel import Session
 
 from bot.domain.hours.entry_hash import SealedEntry, rule_text, source_text
 from bot.domain.reports import ChainHead
-from bot.storage.db.query import Statement, stream
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.engine import is_sqlite_session
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.hours import EntryRow, SealRow, YearTotalRow
+from bot.storage.tables.people import PersonRow
+
+_entries, _people, _seals, _years = table(EntryRow), table(PersonRow), table(SealRow), table(YearTotalRow)
 
 # Writers on PostgreSQL commit out of order, so an entry may come to light after later ones were sealed; never after this many.
 WINDOW = 100_000
-_ENTRY = """l.id, p.staff_no, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.law, l.required, l.rule, l.rule_version,
-            l.recorded_at, l.recorded_by, l.reverses"""
-_HEAD = Statement("SELECT seq, hash, algorithm FROM seal ORDER BY seq DESC LIMIT 1")
-_SEALED_AT = Statement("SELECT sealed_at FROM seal ORDER BY seq DESC LIMIT 1")
-_FIRST = Statement("SELECT l.id, l.recorded_at FROM seal s JOIN ledger l ON l.id = s.entry_id WHERE s.seq = 1")
-_NEXT_UNSEALED = Statement(
-    f"""SELECT {_ENTRY} FROM ledger l JOIN person p ON p.id = l.person_id
-        WHERE l.id > (SELECT COALESCE(MAX(entry_id), 0) - {WINDOW} FROM seal) AND NOT EXISTS (SELECT 1 FROM seal s WHERE s.entry_id = l.id)
-        ORDER BY l.id LIMIT :top"""  # noqa: S608
-)
-_ADD_SEAL = Statement("INSERT INTO seal (seq, entry_id, algorithm, hash, sealed_at) VALUES (:seq, :entry_id, :algorithm, :hash, :at)")
-_LOCK = Statement("SELECT pg_advisory_xact_lock(20260101)")
-_CHAIN = f"""SELECT s.seq, s.entry_id, s.algorithm, s.hash, s.sealed_at, {_ENTRY}
-             FROM seal s LEFT JOIN ledger l ON l.id = s.entry_id LEFT JOIN person p ON p.id = l.person_id ORDER BY s.seq"""  # noqa: S608
-_UNSEALED = f"""SELECT {_ENTRY} FROM ledger l LEFT JOIN person p ON p.id = l.person_id
-             WHERE NOT EXISTS (SELECT 1 FROM seal s WHERE s.entry_id = l.id) ORDER BY l.id"""  # noqa: S608
-_FIRST_UNEQUAL_TOTAL = Statement(
-    """SELECT p.staff_no, x.year, x.category, CAST(SUM(x.entries) AS BIGINT), CAST(SUM(x.total) AS BIGINT) FROM (
-                  SELECT person_id, CAST(substr(day, 1, 4) AS INTEGER) AS year, category, SUM(credit_seconds) AS entries, 0 AS total
-                  FROM ledger GROUP BY person_id, substr(day, 1, 4), category
-                  UNION ALL SELECT person_id, year, category, 0, seconds FROM year_total) x
-              JOIN person p ON p.id = x.person_id
-              GROUP BY p.staff_no, x.year, x.category HAVING SUM(x.entries) <> SUM(x.total) ORDER BY p.staff_no, x.year, x.category LIMIT 1"""
-)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SealedLine:
     """A place in the chain as its row stands; `entry` is None when the ledger has no such entry any more."""
 
@@ -52,61 +31,154 @@ class SealedLine:
     algorithm: str
     hash: str
     sealed_at: datetime
-    entry: SealedEntry | None
+    entry: SealedEntry | None = None
 
 
-def entry_from_row(row: Any) -> SealedEntry:
-    """The exported form of a row selected with the columns above."""
-    entry_id, staff_no, category, seconds, day, kind, source_id, law, required, line, version, recorded_at, recorded_by, reverses = row
-    source, rule = source_text(kind, source_id, law, required), rule_text(line, version)
-    return SealedEntry(entry_id, staff_no or "", category, seconds, day, source, rule, recorded_at, recorded_by, reverses)
+@dataclass(frozen=True, slots=True)
+class _StoredEntry:
+    """An entry of the ledger; its day and its moment as the text that is hashed."""
+
+    id: int
+    staff_no: str | None
+    category: str
+    credit_seconds: int
+    day: str
+    source_kind: str
+    source_id: str
+    law: str
+    required: int
+    rule: str
+    rule_version: int
+    recorded_at: str
+    recorded_by: str
+    reverses: int | None
+
+    def exported(self) -> SealedEntry:
+        return SealedEntry(
+            self.id,
+            self.staff_no or "",
+            self.category,
+            self.credit_seconds,
+            self.day,
+            source_text(self.source_kind, self.source_id, self.law, self.required),
+            rule_text(self.rule, self.rule_version),
+            self.recorded_at,
+            self.recorded_by,
+            self.reverses,
+        )
+
+
+_ENTRY = columns(
+    _entries,
+    _StoredEntry,
+    staff_no=_people.c.staff_no,
+    day=type_coerce(_entries.c.day, Text),
+    required=type_coerce(_entries.c.required, Integer),
+    recorded_at=type_coerce(_entries.c.recorded_at, Text),
+)
+_NEWEST = _seals.c.seq.desc()
+_HEAD = Query(select(*columns(_seals, ChainHead)).order_by(_NEWEST).limit(1), gives=ChainHead)
+_SEALED_AT = Query(select(_seals.c.sealed_at).order_by(_NEWEST).limit(1), gives=datetime)
+_FIRST = Query(
+    select(_entries.c.id, type_coerce(_entries.c.recorded_at, Text))
+    .join_from(_seals, _entries, _entries.c.id == _seals.c.entry_id)
+    .where(_seals.c.seq == 1),
+    gives=tuple[int, str],
+)
+_IS_UNSEALED = ~exists().where(_seals.c.entry_id == _entries.c.id)
+_LAST_SEALED = select(func.coalesce(func.max(_seals.c.entry_id), 0)).scalar_subquery()
+_NEXT_UNSEALED = Query(
+    select(*_ENTRY)
+    .join_from(_entries, _people, _people.c.id == _entries.c.person_id)
+    .where(_entries.c.id > _LAST_SEALED - WINDOW, _IS_UNSEALED)
+    .order_by(_entries.c.id)
+    .limit(bind("top")),
+    gives=_StoredEntry,
+)
+_ADD_SEAL = Query(insert(_seals).values(binds("seq", "entry_id", "algorithm", "hash", "sealed_at")))
+_LOCK = Query(select(func.pg_advisory_xact_lock(20260101)))
+_CHAIN = Query(
+    select(*(_seals.c[name] for name in ("seq", "entry_id", "algorithm", "hash", "sealed_at")), *_ENTRY)
+    .select_from(_seals.outerjoin(_entries, _entries.c.id == _seals.c.entry_id).outerjoin(_people, _people.c.id == _entries.c.person_id))
+    .order_by(_seals.c.seq),
+    gives=(SealedLine, _StoredEntry | None),
+)
+_UNSEALED = Query(
+    select(*_ENTRY).select_from(_entries.outerjoin(_people, _people.c.id == _entries.c.person_id)).where(_IS_UNSEALED).order_by(_entries.c.id),
+    gives=_StoredEntry,
+)
+
+
+def _unequal_totals() -> Select[tuple[str, int, str, int, int]]:
+    """Seconds of the ledger beside those of the running totals, a person, year and category a row, where they differ."""
+    year = func.substr(_entries.c.day, 1, 4)
+    sums = union_all(
+        select(
+            _entries.c.person_id,
+            cast(year, Integer).label("year"),
+            _entries.c.category,
+            func.sum(_entries.c.credit_seconds).label("entries"),
+            literal(0).label("total"),
+        ).group_by(_entries.c.person_id, year, _entries.c.category),
+        select(_years.c.person_id, _years.c.year, _years.c.category, literal(0), _years.c.seconds),
+    ).subquery("sums")
+    entries, total = func.sum(sums.c.entries), func.sum(sums.c.total)
+    place = (_people.c.staff_no, sums.c.year, sums.c.category)
+    return (
+        select(*place, cast(entries, BigInteger), cast(total, BigInteger))
+        .join_from(sums, _people, _people.c.id == sums.c.person_id)
+        .group_by(*place)
+        .having(entries != total)
+        .order_by(*place)
+        .limit(1)
+    )
+
+
+_FIRST_UNEQUAL_TOTAL = Query(_unequal_totals(), gives=tuple[str, int, str, int, int])
 
 
 def head(session: Session) -> ChainHead | None:
-    row = _HEAD.one(session)
-    return None if row is None else ChainHead(*row)
+    return _HEAD.first(session)
 
 
 def sealed_at(session: Session) -> datetime | None:
     """When the last sealing took place."""
-    row = _SEALED_AT.one(session)
-    return None if row is None else moment(row[0])
+    return _SEALED_AT.first(session)
 
 
 def salt(session: Session) -> str | None:
     """The salt of the chain's pseudonyms; None before anything is sealed."""
-    row = _FIRST.one(session)
-    return None if row is None else f"{row[0]}@{row[1]}"
+    first = _FIRST.first(session)
+    return None if first is None else f"{first[0]}@{first[1]}"
 
 
 def lock(session: Session) -> None:
     """One sealer at a time; on SQLite the writer's transaction is that already."""
-    if not isinstance(session.info["raw"], sqlite3.Connection):
-        _LOCK.all(session)
+    if not is_sqlite_session(session):
+        _LOCK.first(session)
 
 
 def next_unsealed(session: Session, top: int) -> list[SealedEntry]:
     """The next entries without a place, oldest first."""
-    return [entry_from_row(row) for row in _NEXT_UNSEALED.all(session, top=top)]
+    return [stored.exported() for stored in _NEXT_UNSEALED.all(session, top=top)]
 
 
 def add_seal(session: Session, seq: int, entry_id: int, algorithm: str, entry_hash: str, at: datetime) -> None:
-    _ADD_SEAL.run(session, seq=seq, entry_id=entry_id, algorithm=algorithm, hash=entry_hash, at=stamp(at))
+    _ADD_SEAL.run(session, seq=seq, entry_id=entry_id, algorithm=algorithm, hash=entry_hash, sealed_at=at)
 
 
 def chain(session: Session) -> Iterator[SealedLine]:
     """The chain in order."""
-    for seq, entry_id, algorithm, entry_hash, sealed_at, *row in stream(session, _CHAIN, {}):
-        yield SealedLine(seq, entry_id, algorithm, entry_hash, moment(sealed_at), None if row[0] is None else entry_from_row(row))
+    for line, stored in _CHAIN.stream(session):
+        line.entry = None if stored is None else stored.exported()
+        yield line
 
 
 def unsealed_entries(session: Session) -> Iterator[SealedEntry]:
     """Every entry that has no place."""
-    for row in stream(session, _UNSEALED, {}):
-        yield entry_from_row(row)
+    return (stored.exported() for stored in _UNSEALED.stream(session))
 
 
 def first_unequal_total(session: Session) -> tuple[str, int, str, int, int] | None:
     """(staff_no, year, category, seconds in the ledger, seconds in the running total) of the first pair that differs."""
-    row = _FIRST_UNEQUAL_TOTAL.one(session)
-    return None if row is None else tuple(row)
+    return _FIRST_UNEQUAL_TOTAL.first(session)

@@ -5,23 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import delete as delete_from
+from sqlalchemy import select, update
 from sqlmodel import Session
 
 from bot.domain.people.person import Absence
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.people import AbsenceRow
 
 KIND_LABELS = {"leave": "请假", "secondment": "借调"}
 
-_ABSENCES = Statement("SELECT since, until FROM absence WHERE person_id = :person_id ORDER BY since, id")
-_ALL_RECORDS = Statement("SELECT id, person_id, kind, since, until FROM absence ORDER BY person_id, since, id")
-_RECORDS = Statement("SELECT id, person_id, kind, since, until FROM absence WHERE person_id = :person_id ORDER BY since, id")
-_ADD = Statement(
-    """INSERT INTO absence (person_id, kind, since, until, recorded_by, recorded_at)
-       VALUES (:person_id, :kind, :since, :until, :by, :at) RETURNING id"""
-)
-_CHANGE = Statement("UPDATE absence SET until = :until, recorded_by = :by, recorded_at = :at WHERE id = :id")
-_DELETE = Statement("DELETE FROM absence WHERE id = :id")
+_absences = table(AbsenceRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +29,29 @@ class LeaveRecord:
     until: date | None
 
 
-def _day(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)
+_OF_PERSON = _absences.c.person_id == bind("person_id")
+_ABSENCES = Query(select(*columns(_absences, Absence)).where(_OF_PERSON).order_by(_absences.c.since, _absences.c.id), gives=Absence)
+_SELECT = select(*columns(_absences, LeaveRecord))
+_ALL_RECORDS = Query(_SELECT.order_by(_absences.c.person_id, _absences.c.since, _absences.c.id), gives=LeaveRecord)
+_RECORDS = Query(_SELECT.where(_OF_PERSON).order_by(_absences.c.since, _absences.c.id), gives=LeaveRecord)
+_ADD = Query(
+    insert(_absences).values(binds("person_id", "kind", "since", "until", "recorded_by", "recorded_at")).returning(_absences.c.id),
+    gives=int,
+)
+_CHANGE = Query(update(_absences).values(binds("until", "recorded_by", "recorded_at")).where(_absences.c.id == bind("id")))
+_DELETE = Query(delete_from(_absences).where(_absences.c.id == bind("id")))
 
 
 def absences_of(session: Session, person_id: int) -> list[Absence]:
     """When a person was or will be away."""
-    return [Absence(date.fromisoformat(row[0]), _day(row[1])) for row in _ABSENCES.all(session, person_id=person_id)]
+    return _ABSENCES.all(session, person_id=person_id)
 
 
 def records_by_person(session: Session) -> dict[int, list[LeaveRecord]]:
     """All rows by person."""
     by_person: dict[int, list[LeaveRecord]] = {}
-    for row in _ALL_RECORDS.all(session):
-        by_person.setdefault(row[1], []).append(LeaveRecord(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])))
+    for record in _ALL_RECORDS.all(session):
+        by_person.setdefault(record.person_id, []).append(record)
     return by_person
 
 
@@ -58,17 +61,16 @@ def absences_by_person(session: Session) -> dict[int, list[Absence]]:
 
 
 def records_of(session: Session, person_id: int) -> list[LeaveRecord]:
-    return [LeaveRecord(row[0], row[1], row[2], date.fromisoformat(row[3]), _day(row[4])) for row in _RECORDS.all(session, person_id=person_id)]
+    return _RECORDS.all(session, person_id=person_id)
 
 
 def add(session: Session, person_id: int, kind: str, since: date, until: date | None, actor: str, now: datetime) -> int:
-    row = _ADD.one(session, person_id=person_id, kind=kind, since=since.isoformat(), until=until and until.isoformat(), by=actor, at=stamp(now))
-    return int(row[0])
+    return _ADD.one(session, person_id=person_id, kind=kind, since=since, until=until, recorded_by=actor, recorded_at=now)
 
 
 def change_end(session: Session, absence_id: int, until: date | None, actor: str, now: datetime) -> None:
     """Give an absence another last day."""
-    _CHANGE.run(session, id=absence_id, until=until and until.isoformat(), by=actor, at=stamp(now))
+    _CHANGE.run(session, id=absence_id, until=until, recorded_by=actor, recorded_at=now)
 
 
 def delete(session: Session, absence_id: int) -> None:

@@ -6,13 +6,14 @@ An item analysis takes first attempts only; signs of irregular answering are for
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from bot.domain.exam.exam import Exam
@@ -45,30 +46,21 @@ from bot.domain.people.person import CHANNELS
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
-from bot.storage.db.query import Statement, stream
+from bot.storage.db.query import Query, bind, columns, table
 from bot.storage.exam import exams
-from bot.storage.reports.scope import bind_values, make_table, office_sql, report
+from bot.storage.reports.scope import make_table, people_in_office, report
 from bot.storage.study import grades
 from bot.storage.study.grades import CountingGrade
-from bot.storage.tables.columns import moment
+from bot.storage.tables.exam import AttemptRow
+from bot.storage.tables.library import QuestionVersionRow
+from bot.storage.tables.people import PersonRow
+from bot.storage.tables.study import AnswerRow, SittingItemRow
+from bot.storage.tables.system import LinkRow, VisitRow
 
+_ATTEMPT, _PERSON, _ANSWER, _ITEM, _VERSION, _LINK, _VISIT = (
+    table(row) for row in (AttemptRow, PersonRow, AnswerRow, SittingItemRow, QuestionVersionRow, LinkRow, VisitRow)
+)
 NO_EXAM = "没有这场考试，请写考试的编号或全名。发送「考试」看列表。"
-_PAPERS = Statement(
-    """SELECT t.sitting_id, t.person_id, t.n, t.started_at, p.staff_no, p.name FROM attempt t JOIN person p ON p.id = t.person_id
-       WHERE t.exam_id = :exam AND t.state = 'closed' AND t.closed_at < :until ORDER BY t.sitting_id"""
-)
-_ARRIVALS = Statement(
-    """SELECT a.sitting_id, a.n, a.arrived_at, a.channel FROM answer a JOIN attempt t ON t.sitting_id = a.sitting_id
-       WHERE t.exam_id = :exam ORDER BY a.sitting_id, a.arrived_at, a.id"""
-)
-_BODIES = Statement(
-    """SELECT DISTINCT v.id, v.question, v.version, v.body FROM question_version v JOIN sitting_item i ON i.version_id = v.id
-       JOIN attempt t ON t.sitting_id = i.sitting_id WHERE t.exam_id = :exam"""
-)
-_VISITS = Statement(
-    """SELECT l.person_id, COUNT(*) FROM visit v JOIN link l ON l.id = v.link_id WHERE l.purpose = 'exam' AND l.ref = :ref GROUP BY l.person_id"""
-)
-_CLOSED_SITTINGS = "SELECT t.sitting_id FROM attempt t WHERE t.exam_id = :exam AND t.state = 'closed'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +75,55 @@ class ReportedPaper:
     name: str
 
 
+@dataclass(slots=True)
+class Arrival:
+    """An answer as it came: to which place and version, when, by which channel."""
+
+    n: int
+    version_id: int
+    arrived_at: datetime
+    channel: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReportedVersion:
     """A question as it stood in the papers; `name` tells versions apart where there are several."""
 
     name: str
     question: Question
+
+
+_OF_EXAM = _ATTEMPT.c.exam_id == bind("exam")
+_PAPERS = Query(
+    select(*columns(_ATTEMPT, ReportedPaper, staff_no=_PERSON.c.staff_no, name=_PERSON.c.name))
+    .join_from(_ATTEMPT, _PERSON, _PERSON.c.id == _ATTEMPT.c.person_id)
+    .where(_OF_EXAM, _ATTEMPT.c.state == "closed", _ATTEMPT.c.closed_at < bind("until"))
+    .order_by(_ATTEMPT.c.sitting_id),
+    gives=ReportedPaper,
+)
+_ARRIVALS = Query(
+    select(_ANSWER.c.sitting_id, *columns(_ANSWER, Arrival))
+    .join_from(_ANSWER, _ATTEMPT, _ATTEMPT.c.sitting_id == _ANSWER.c.sitting_id)
+    .where(_OF_EXAM)
+    .order_by(_ANSWER.c.sitting_id, _ANSWER.c.arrived_at, _ANSWER.c.id),
+    gives=(int, Arrival),
+)
+_BODIES = Query(
+    select(_VERSION.c.id, _VERSION.c.question, _VERSION.c.body)
+    .distinct()
+    .join_from(_VERSION, _ITEM, _ITEM.c.version_id == _VERSION.c.id)
+    .join(_ATTEMPT, _ATTEMPT.c.sitting_id == _ITEM.c.sitting_id)
+    .where(_OF_EXAM),
+    gives=tuple[int, str, str],
+)
+_VISITS = Query(
+    select(_LINK.c.person_id, func.count())
+    .join_from(_VISIT, _LINK, _LINK.c.id == _VISIT.c.link_id)
+    .where(_LINK.c.purpose == "exam", _LINK.c.ref == bind("ref"))
+    .group_by(_LINK.c.person_id),
+    gives=tuple[int, int],
+)
+_GRADES = grades.grades_of_sittings(select(_ATTEMPT.c.sitting_id).where(_OF_EXAM, _ATTEMPT.c.state == "closed"))
 
 
 def find_exam(session: Session, about: str) -> Exam:
@@ -109,38 +144,39 @@ def find_exam(session: Session, about: str) -> Exam:
 
 def visible_papers(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> list[ReportedPaper]:
     """The closed tries of those whom the asker may see, as they stood on the day asked for."""
-    rows = _PAPERS.all(session, exam=exam.id, until=bind_values(ask)["until"])
-    closed_papers = [ReportedPaper(row[0], row[1], row[2], moment(row[3]), row[4], row[5]) for row in rows]
+    closed_papers = _PAPERS.all(session, exam=exam.id, until=ask.until)
     if scope.roots is None:
         return closed_papers
-    text = f"WITH RECURSIVE {office_sql(scope)} SELECT DISTINCT person_id FROM office"  # noqa: S608
-    visible = {row[0] for row in stream(session, text, bind_values(ask))}
+    visible = set(people_in_office(session, scope, ask.last))
     return [paper for paper in closed_papers if paper.person_id in visible]
 
 
 def grades_of(session: Session, exam: Exam, sittings: Collection[int]) -> list[CountingGrade]:
     """The grades that count of some papers of an exam."""
-    return [grade for grade in grades.grades_of_sittings(session, _CLOSED_SITTINGS, exam=exam.id) if grade.sitting_id in sittings]
+    return [grade for grade in _GRADES.all(session, exam=exam.id) if grade.sitting_id in sittings]
 
 
 def question_versions(session: Session, exam: Exam) -> dict[int, ReportedVersion]:
     """The questions of an exam's papers by version row."""
-    rows = _BODIES.all(session, exam=exam.id)
-    several = {row[1] for row in rows if sum(other[1] == row[1] for other in rows) > 1}
-    return {row[0]: ReportedVersion(f"{row[1]}@{row[0]}" if row[1] in several else row[1], question_from_body(json.loads(row[3]))) for row in rows}
+    versions = _BODIES.all(session, exam=exam.id)
+    editions = Counter(name for _, name, _ in versions)
+    return {
+        version_id: ReportedVersion(f"{name}@{version_id}" if editions[name] > 1 else name, question_from_body(json.loads(body)))
+        for version_id, name, body in versions
+    }
 
 
-def answer_arrivals(session: Session, exam: Exam) -> dict[int, list[tuple[int, datetime, str]]]:
-    """(place, arrival, channel) of the answers of each paper, in the order in which they came."""
-    arrivals: dict[int, list[tuple[int, datetime, str]]] = {}
-    for sitting_id, place, arrived_at, channel in _ARRIVALS.all(session, exam=exam.id):
-        arrivals.setdefault(sitting_id, []).append((place, moment(arrived_at), channel))
+def answer_arrivals(session: Session, exam: Exam) -> dict[int, list[Arrival]]:
+    """The answers of each paper, in the order in which they came."""
+    arrivals: defaultdict[int, list[Arrival]] = defaultdict(list)
+    for sitting_id, arrival in _ARRIVALS.all(session, exam=exam.id):
+        arrivals[sitting_id].append(arrival)
     return arrivals
 
 
 def browser_counts(session: Session, exam: Exam) -> dict[int, int]:
     """In how many browsers each person has opened an exam's page, as far as visits are still kept."""
-    return {row[0]: int(row[1]) for row in _VISITS.all(session, ref=str(exam.id))}
+    return dict(_VISITS.all(session, ref=str(exam.id)))
 
 
 # ── 题目分析 ──
@@ -202,10 +238,11 @@ def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     }
     paper_grades = grades_of(session, exam, first.keys())
     counted = [grade for grade in paper_grades if grade.counts and grade.points]
+    names = {version_id: str(version_id) for version_id in version_of}
     responses = [
         Response(
             grade.sitting_id,
-            str(grade.version_id),
+            names[grade.version_id],
             grade.choice or "",
             grade.points * grade.earned // 1000,
             grade.points,
@@ -231,10 +268,10 @@ def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     return make_table(session, ask, "题目分析", f"《{exam.name}》题目分析", *parts, notes=notes, terms=ITEM_TERMS)
 
 
-def _answer_seconds(started: datetime, arrivals: Sequence[tuple[int, datetime, str]]) -> dict[int, float]:
+def _answer_seconds(started: datetime, arrivals: Sequence[Arrival]) -> dict[int, float]:
     """Seconds for each place, from the answer before it (or the beginning) to its own, on the server's clock."""
-    moments = [started, *(arrived_at for _, arrived_at, _ in arrivals)]
-    return {place: (arrived_at - before).total_seconds() for (place, arrived_at, _), (before, _) in zip(arrivals, pairwise(moments), strict=True)}
+    moments = [started, *(arrival.arrived_at for arrival in arrivals)]
+    return {arrival.n: (arrived_at - before).total_seconds() for arrival, (before, arrived_at) in zip(arrivals, pairwise(moments), strict=True)}
 
 
 def _figure(value: float | None, places: str = "0.01") -> Decimal | None:
@@ -349,15 +386,14 @@ EVIDENCE_TERMS = (
 def evidence(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试的作答线索：过快、连发、换渠道、错得相同；只供人核实，不自动扣分。"""
     exam = find_exam(session, ask.about)
-    shown_papers = {paper.sitting_id: paper for paper in visible_papers(session, scope, ask, exam)}
     all_papers = {paper.sitting_id: paper for paper in visible_papers(session, Scope(), ask, exam)}
-    questions = {version_id: version.question for version_id, version in question_versions(session, exam).items()}
+    shown_papers = all_papers if scope.roots is None else {paper.sitting_id: paper for paper in visible_papers(session, scope, ask, exam)}
+    lengths = {version_id: _reading_length(version.question) for version_id, version in question_versions(session, exam).items()}
     paper_grades = grades_of(session, exam, all_papers.keys())
-    chars = {(grade.sitting_id, grade.n): _reading_length(questions[grade.version_id]) for grade in paper_grades}
     arrivals, browsers = answer_arrivals(session, exam), browser_counts(session, exam)
     pace = []
     for sitting, paper in shown_papers.items():
-        timed = [TimedAnswer(place, arrived_at, chars[sitting, place], channel) for place, arrived_at, channel in arrivals.get(sitting, [])]
+        timed = [TimedAnswer(answer.n, answer.arrived_at, lengths[answer.version_id], answer.channel) for answer in arrivals.get(sitting, ())]
         row = _pace_row(paper, timed, browsers.get(paper.person_id, 0))
         if row is not None:
             pace.append(row)
@@ -411,10 +447,11 @@ def _clock_text(moment: datetime) -> str:
 def _answer_sheets(paper_grades: list[CountingGrade], papers_by_sitting: dict[int, ReportedPaper]) -> list[AnswerSheet]:
     """What each person chose at first, whatever unit they are of; written answers and items taken out tell nothing."""
     chosen: dict[int, dict[str, tuple[str, bool]]] = {}
+    names = {version_id: str(version_id) for version_id in {grade.version_id for grade in paper_grades}}
     for grade in paper_grades:
         paper = papers_by_sitting[grade.sitting_id]
         if paper.n == 1 and grade.choice and grade.counts and not grade.waits:
-            chosen.setdefault(paper.person_id, {})[str(grade.version_id)] = (grade.choice, grade.earned == 1000)
+            chosen.setdefault(paper.person_id, {})[names[grade.version_id]] = (grade.choice, grade.earned == 1000)
     return [AnswerSheet(person, answers) for person, answers in chosen.items()]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import FromClause, Text, and_, case, exists, func, literal, or_, select
 from sqlmodel import Session
 
 from bot.domain.exam.blueprint import exact_points_text
@@ -15,11 +17,14 @@ from bot.domain.exam.exam import CLOSED_BY_LABELS, STATE_LABELS, Exam, date_time
 from bot.domain.message import Refusal
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Row, Scope, Table, percentage
 from bot.domain.times import day_of
-from bot.storage.db.query import Statement, stream
+from bot.storage.db.query import Query, bind, columns, table
 from bot.storage.exam import exams
 from bot.storage.people import audience
-from bot.storage.reports.scope import ReportUnit, make_table, narrow_scope, office_sql, report, units_in
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.reports.scope import Office, ReportUnit, make_table, narrow_scope, report, units_in
+from bot.storage.tables.columns import FlagType, MomentType
+from bot.storage.tables.exam import AttemptRow
+
+_ATTEMPT = table(AttemptRow)
 
 EXAM_COLUMNS = (
     Column("name", "考试"),
@@ -57,16 +62,6 @@ OUT_OF_OFFICE = ("已离职", "未入职")
 TOTAL = "合计"
 
 
-_RANK = "CASE WHEN {t}.closed_at < :until THEN CASE WHEN {t}.score > 0 THEN {t}.score ELSE 0 END ELSE -1 END"
-_BETTER = f"({_RANK.format(t='b')} > {_RANK.format(t='t')} OR ({_RANK.format(t='b')} = {_RANK.format(t='t')} AND b.sitting_id < t.sitting_id))"
-# Found by the key of an attempt, person by person: SQLite takes the attempts of an exam for few, and would look through all of them for each.
-_JOIN_TRIED = f"""LEFT JOIN attempt t ON t.exam_id = :exam AND t.person_id = w.person_id AND t.started_at < :until
-    AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.exam_id = :exam AND b.person_id = t.person_id AND b.started_at < :until AND {_BETTER})"""  # noqa: S608
-"""The try that counts, `t`, as it stood at :until: the best of those that were closed by then, else the one that was open."""
-_IS_MEANT = f"""(t.person_id IS NOT NULL OR s.reason NOT IN ({", ".join(repr(reason) for reason in (*AWAY_REASONS, *OUT_OF_OFFICE))}))"""
-"""Said of somebody in office: has begun, or is of the audience (`selected s`) and not away."""
-
-
 @dataclass(slots=True)
 class ExamSum:
     """People: who were to sit, who began, who passed."""
@@ -89,10 +84,10 @@ class ExamTry:
     """The try that counts: `closed_at` and what follows are None while it is open."""
 
     n: int
-    closed_at: str | None = None
+    closed_at: datetime | None = None
     closed_by: str | None = None
     score: int | None = None
-    passed: int | None = None
+    passed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +180,7 @@ def _exam_table(session: Session, scope: Scope, ask: ReportQuery, exam: Exam, ro
 def _result_row(exam: Exam, staff_no: str, name: str, unit: str, tried: ExamTry) -> Row:
     score = None if tried.score is None else Decimal(tried.score) / 1000
     verdict = "在考" if tried.closed_at is None else "待阅卷" if tried.passed is None else "合格" if tried.passed else "不合格"
-    closed_at = None if tried.closed_at is None else date_time_text(moment(tried.closed_at))
+    closed_at = None if tried.closed_at is None else date_time_text(tried.closed_at)
     makeup = "（补考）" if exam.makeup_of is not None else ""
     closed_by = None if tried.closed_by is None else CLOSED_BY_LABELS[tried.closed_by]
     return (staff_no, name, unit, score, f"{verdict}{makeup}", tried.n, closed_at, closed_by)
@@ -209,43 +204,101 @@ def _unit_rows(roll: ExamRoll, units: dict[int, ReportUnit]) -> list[Row]:
     return rows
 
 
-def _exam_text(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> tuple[str, dict[str, Any]]:
-    """The parts `office` and `selected` (the audience with reasons) of a WITH RECURSIVE, and the values of them and of `_JOIN_TRIED`.
+# ── The statements ──
 
-    They show the exam as it stood at the end of the day asked for, and people where they were on its last day.
+_UNTIL = bind("until", MomentType)
+
+
+def _rank(tried: FromClause) -> Any:
+    """By its score as it stood at `until`; what was open then ranks below everything."""
+    return case((tried.c.closed_at < _UNTIL, func.coalesce(tried.c.score, 0)), else_=-1)
+
+
+def _begun(tried: FromClause, person_id: Any) -> Any:
+    """A person's tries at the exam that had begun.
+
+    COALESCE: by the moment SQLite would look through the tries of a person at all exams, or through everybody's at this one; so it takes the key.
     """
+    begun_at = func.coalesce(tried.c.started_at, literal("", Text), type_=MomentType())
+    return and_(tried.c.exam_id == bind("exam"), tried.c.person_id == person_id, begun_at < _UNTIL)
+
+
+def _with_tries(people: FromClause, selection: FromClause) -> tuple[FromClause, Any]:
+    """People with the try that counts (the best of those closed by then, else the one that was open) and with the reason why the audience leaves
+    them out; and whether they were to sit: who has begun, or is of the audience and not away."""
+    better = _ATTEMPT.alias("better")
+    ranks_above = or_(_rank(better) > _rank(_ATTEMPT), and_(_rank(better) == _rank(_ATTEMPT), better.c.sitting_id < _ATTEMPT.c.sitting_id))
+    has_better = exists(select(better.c.n).where(_begun(better, _ATTEMPT.c.person_id), better.c.n != _ATTEMPT.c.n, ranks_above))
+    joined = people.outerjoin(_ATTEMPT, and_(_begun(_ATTEMPT, people.c.person_id), ~has_better)).outerjoin(
+        selection, selection.c.id == people.c.person_id
+    )
+    return joined, or_(_ATTEMPT.c.person_id.is_not(None), selection.c.reason.not_in([*AWAY_REASONS, *OUT_OF_OFFICE]))
+
+
+def _selection(session: Session, ask: ReportQuery, exam: Exam) -> tuple[FromClause, dict[str, Any]]:
+    """The audience of an exam as (id, reason), and the values of the statements over it: as it stood at the end of the day asked for, and people
+    where they were on the exam's last day."""
     day = min(day_of(exam.closes_at), ask.last)
-    selection, values = audience.selection_statement(session, exam.audience, day, min(ask.until, exam.closes_at))
-    return f"{office_sql(scope)}, selected AS ({selection})", {**values, "until": stamp(ask.until), "exam": exam.id}
+    selected, values = audience.selection(session, exam.audience, day, min(ask.until, exam.closes_at))
+    return selected.cte("selected"), {**values, "until": ask.until, "exam": exam.id}
+
+
+def _values(scope: Scope, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values} if scope.roots is None else {**values, "roots": scope.roots}
 
 
 def _exam_sum(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> ExamSum:
-    parts, values = _exam_text(session, scope, ask, exam)
-    text = f"""WITH RECURSIVE {parts}
-        SELECT COUNT(*), COUNT(t.person_id), COALESCE(SUM(CASE WHEN t.passed = 1 AND t.closed_at < :until THEN 1 ELSE 0 END), 0)
-        FROM (SELECT DISTINCT person_id FROM office) w {_JOIN_TRIED}
-        LEFT JOIN selected s ON s.id = w.person_id WHERE {_IS_MEANT}"""  # noqa: S608
-    return ExamSum(*map(int, Statement(text).one(session, **values)))
+    selection, values = _selection(session, ask, exam)
+    people = select(Office(whole=scope.roots is None).posts.c.person_id).distinct().subquery("people")
+    joined, is_meant = _with_tries(people, selection)
+    has_passed = and_(_ATTEMPT.c.passed == 1, _ATTEMPT.c.closed_at < _UNTIL)
+    figures = (
+        func.count().label("invited"),
+        func.count(_ATTEMPT.c.person_id).label("sat"),
+        func.count().filter(has_passed).label("passed"),
+    )
+    return Query(select(*figures).select_from(joined).where(is_meant), gives=ExamSum).one(session, **_values(scope, values))
+
+
+@dataclass(frozen=True, slots=True)
+class _OfficePlace:
+    """A post of somebody in office: whether they were to sit the exam, or are away, and whether their try was closed."""
+
+    person_id: int
+    unit_id: int
+    is_meant: bool
+    was_closed: bool
 
 
 def _exam_roll(session: Session, scope: Scope, ask: ReportQuery, exam: Exam) -> ExamRoll:
-    parts, values = _exam_text(session, scope, ask, exam)
-    text = f"""WITH RECURSIVE {parts}
-        SELECT w.person_id, w.unit_id, CASE WHEN {_IS_MEANT} THEN 1 ELSE 0 END, t.n, t.closed_at < :until,
-               t.closed_at, t.closed_by, t.score, t.passed
-        FROM office w {_JOIN_TRIED} LEFT JOIN selected s ON s.id = w.person_id
-        WHERE {_IS_MEANT} OR s.reason IN ({", ".join(repr(reason) for reason in AWAY_REASONS)})"""  # noqa: S608
+    selection, values = _selection(session, ask, exam)
+    posts = Office(whole=scope.roots is None).posts
+    joined, is_meant = _with_tries(posts, selection)
+    flags = {"is_meant": is_meant, "was_closed": _ATTEMPT.c.closed_at < _UNTIL}
+    yes, no = literal(True, FlagType), literal(False, FlagType)
+    rows = Query(
+        select(
+            posts.c.person_id,
+            posts.c.unit_id,
+            *(case((condition, yes), else_=no).label(name) for name, condition in flags.items()),
+            *columns(_ATTEMPT, ExamTry),
+        )
+        .select_from(joined)
+        .where(or_(is_meant, selection.c.reason.in_(AWAY_REASONS))),
+        gives=(_OfficePlace, ExamTry | None),
+    )
     units: dict[int, tuple[int, ...]] = {}
     tries: dict[int, ExamTry] = {}
     away: set[int] = set()
     alone: dict[int, tuple[int, ...]] = {}
-    for person_id, unit_id, is_meant, n, was_closed, *closing in stream(session, text, values):
-        if not is_meant:
+    for place, tried in rows.stream(session, **_values(scope, values)):
+        person_id = place.person_id
+        if not place.is_meant:
             away.add(person_id)
             continue
-        if n is not None:
-            tries[person_id] = ExamTry(n, *closing) if was_closed else ExamTry(n)
+        if tried is not None:
+            tries[person_id] = tried if place.was_closed else ExamTry(tried.n)
         own = units.get(person_id)
         # One tuple for all who are in one unit only.
-        units[person_id] = alone.setdefault(unit_id, (unit_id,)) if own is None else tuple(sorted({*own, unit_id}))
+        units[person_id] = alone.setdefault(place.unit_id, (place.unit_id,)) if own is None else tuple(sorted({*own, place.unit_id}))
     return ExamRoll(units, tries, len(away))

@@ -8,13 +8,25 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from sqlalchemy import ColumnElement, Integer, Text, and_, case, func, literal, select, type_coerce
 from sqlmodel import Session
 
 from bot.domain.hours.entry_hash import rule_text, source_text
-from bot.storage.db.query import Statement, stream
+from bot.storage.db.query import Query, bind, table
 from bot.storage.delivery import outcomes
-from bot.storage.study.grades import IS_NEWEST_REMARK
-from bot.storage.tables.columns import stamp
+from bot.storage.study.grades import REGRADE, is_newest_regrade_of
+from bot.storage.tables.columns import FlagType, stamp
+from bot.storage.tables.grading import ConfirmationRow
+from bot.storage.tables.hours import EntryRow, SealRow
+from bot.storage.tables.library import QuestionVersionRow
+from bot.storage.tables.people import AccountRow, PersonRow, PostRow, RoleRow, UnitRow
+from bot.storage.tables.study import AnswerRow
+from bot.storage.tables.system import AuditRow
+
+_ANSWER, _VERSION, _CONFIRMATION, _ENTRY, _SEAL, _AUDIT = (
+    table(row) for row in (AnswerRow, QuestionVersionRow, ConfirmationRow, EntryRow, SealRow, AuditRow)
+)
+_PERSON, _POST, _ROLE, _UNIT, _ACCOUNT = (table(row) for row in (PersonRow, PostRow, RoleRow, UnitRow, AccountRow))
 
 ExportLine = dict[str, Any]
 Export = Callable[[Session, Mapping[str, str]], Iterator[ExportLine]]
@@ -22,25 +34,110 @@ Export = Callable[[Session, Mapping[str, str]], Iterator[ExportLine]]
 # Bounds that every moment of a row lies between, so that one statement serves with and without them.
 EARLIEST, LATEST = "0000", "9999"
 
-_ANSWERS = f"""SELECT a.id, p.staff_no, a.question, v.version, a.sitting_id, a.version_id, a.choice,
-                     COALESCE(m.earned, c.earned, a.earned), COALESCE(m.earned, c.earned, a.earned) = 1000,
-                     a.recorded_at, a.channel, a.message_id, a.late
-              FROM answer a JOIN person p ON p.id = a.person_id JOIN question_version v ON v.id = a.version_id
-              LEFT JOIN confirmation c ON c.answer_id = a.id
-              LEFT JOIN remark m ON m.sitting_id = a.sitting_id AND m.n = a.n AND {IS_NEWEST_REMARK}
-              WHERE a.recorded_at >= :since AND a.recorded_at < :until ORDER BY a.recorded_at, a.id"""  # noqa: S608
-_LEDGER = """SELECT l.id, s.seq, p.staff_no, l.category, l.credit_seconds, l.day, l.source_kind, l.source_id, l.law, l.required,
-                    l.rule, l.rule_version, l.recorded_at, l.recorded_by, l.reverses, s.algorithm, s.hash
-             FROM ledger l JOIN person p ON p.id = l.person_id LEFT JOIN seal s ON s.entry_id = l.id
-             WHERE l.recorded_at >= :since AND l.recorded_at < :until ORDER BY l.recorded_at, l.id"""
-_AUDIT = """SELECT id, at, actor, via, action, target, outcome, detail FROM audit
-            WHERE at >= :since AND at < :until ORDER BY at, id"""
-_PEOPLE = """SELECT p.id, p.staff_no, p.name, p.tier, p.joined_on, p.left_on, p.recorded_at FROM person p
-             WHERE p.recorded_at >= :since AND p.recorded_at < :until ORDER BY p.recorded_at, p.id"""
-_POSTS = Statement("SELECT u.path, t.since, t.until FROM post t JOIN unit u ON u.id = t.unit_id WHERE t.person_id = :id ORDER BY t.since, t.id")
-_ROLES = Statement("SELECT r.role, u.path FROM role r LEFT JOIN unit u ON u.id = r.unit_id WHERE r.person_id = :id ORDER BY r.role")
-_CHANNELS = Statement("SELECT channel FROM account WHERE person_id = :id ORDER BY channel")
-_BODY = Statement("SELECT body FROM question_version WHERE id = :id")
+
+def _raw(column: Any) -> ColumnElement[str]:
+    """A moment or a day as the text that stands in the row: scripts read it as it is kept."""
+    return type_coerce(column, Text)
+
+
+def _between(recorded_at: Any) -> ColumnElement[bool]:
+    return and_(_raw(recorded_at) >= bind("since"), _raw(recorded_at) < bind("until"))
+
+
+_EARNED = func.coalesce(REGRADE.c.earned, _CONFIRMATION.c.earned, _ANSWER.c.earned)
+_ANSWERS = Query(
+    select(
+        _ANSWER.c.id,
+        _PERSON.c.staff_no,
+        _ANSWER.c.question,
+        _VERSION.c.version,
+        _ANSWER.c.sitting_id.label("session"),
+        _ANSWER.c.version_id.label("kind"),
+        _ANSWER.c.choice,
+        case((_EARNED == 1000, literal(True, FlagType)), else_=literal(False, FlagType)).label("correct"),
+        _EARNED.label("earned"),
+        _raw(_ANSWER.c.recorded_at).label("recorded_at"),
+        _ANSWER.c.channel,
+        _ANSWER.c.message_id,
+        _ANSWER.c.late,
+    )
+    .join_from(_ANSWER, _PERSON, _PERSON.c.id == _ANSWER.c.person_id)
+    .join(_VERSION, _VERSION.c.id == _ANSWER.c.version_id)
+    .outerjoin(_CONFIRMATION, _CONFIRMATION.c.answer_id == _ANSWER.c.id)
+    .outerjoin(REGRADE, is_newest_regrade_of(_ANSWER))
+    .where(_between(_ANSWER.c.recorded_at))
+    .order_by(_ANSWER.c.recorded_at, _ANSWER.c.id),
+    gives=dict,
+)
+_LEDGER = Query(
+    select(
+        _ENTRY.c.id,
+        _SEAL.c.seq,
+        _PERSON.c.staff_no,
+        _ENTRY.c.category,
+        _ENTRY.c.credit_seconds,
+        _raw(_ENTRY.c.day).label("day"),
+        _ENTRY.c.source_kind.label("source"),
+        _ENTRY.c.rule,
+        _raw(_ENTRY.c.recorded_at).label("recorded_at"),
+        _ENTRY.c.recorded_by,
+        _ENTRY.c.reverses,
+        _SEAL.c.algorithm,
+        _SEAL.c.hash,
+        _ENTRY.c.source_id,
+        _ENTRY.c.law,
+        type_coerce(_ENTRY.c.required, Integer).label("required"),
+        _ENTRY.c.rule_version,
+    )
+    .join_from(_ENTRY, _PERSON, _PERSON.c.id == _ENTRY.c.person_id)
+    .outerjoin(_SEAL, _SEAL.c.entry_id == _ENTRY.c.id)
+    .where(_between(_ENTRY.c.recorded_at))
+    .order_by(_ENTRY.c.recorded_at, _ENTRY.c.id),
+    gives=dict,
+)
+_AUDIT_LINES = Query(
+    select(
+        _AUDIT.c.id,
+        _raw(_AUDIT.c.at).label("at"),
+        _AUDIT.c.actor,
+        _AUDIT.c.via,
+        _AUDIT.c.action,
+        _AUDIT.c.target,
+        _AUDIT.c.outcome,
+        _AUDIT.c.detail,
+    )
+    .where(_between(_AUDIT.c.at))
+    .order_by(_AUDIT.c.at, _AUDIT.c.id),
+    gives=dict,
+)
+_PEOPLE = Query(
+    select(
+        _PERSON.c.id,
+        _PERSON.c.staff_no,
+        _PERSON.c.name,
+        _PERSON.c.tier,
+        *(_raw(_PERSON.c[name]).label(name) for name in ("joined_on", "left_on", "recorded_at")),
+    )
+    .where(_between(_PERSON.c.recorded_at))
+    .order_by(_PERSON.c.recorded_at, _PERSON.c.id),
+    gives=dict,
+)
+_POSTS = Query(
+    select(_UNIT.c.path.label("unit"), _raw(_POST.c.since).label("since"), _raw(_POST.c.until).label("until"))
+    .join_from(_POST, _UNIT, _UNIT.c.id == _POST.c.unit_id)
+    .where(_POST.c.person_id == bind("id"))
+    .order_by(_POST.c.since, _POST.c.id),
+    gives=dict,
+)
+_ROLES = Query(
+    select(_ROLE.c.role, _UNIT.c.path.label("unit"))
+    .join_from(_ROLE, _UNIT, _UNIT.c.id == _ROLE.c.unit_id, isouter=True)
+    .where(_ROLE.c.person_id == bind("id"))
+    .order_by(_ROLE.c.role),
+    gives=dict,
+)
+_CHANNELS = Query(select(_ACCOUNT.c.channel).where(_ACCOUNT.c.person_id == bind("id")).order_by(_ACCOUNT.c.channel), gives=str)
+_BODY = Query(select(_VERSION.c.body).where(_VERSION.c.id == bind("id")), gives=str)
 
 
 def bounds(since: datetime | None, until: datetime | None) -> dict[str, str]:
@@ -53,88 +150,35 @@ def answers(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine
 
     @lru_cache(maxsize=4096)
     def kind(version_id: int) -> str:
-        return str(json.loads(_BODY.one(session, id=version_id)[0])["kind"])
+        return str(json.loads(_BODY.one(session, id=version_id))["kind"])
 
-    for row in stream(session, _ANSWERS, between):
-        row_id, staff_no, question, version, sitting, version_id, choice, earned, correct, recorded_at, channel, message_id, late = row
-        yield {
-            "id": row_id,
-            "staff_no": staff_no,
-            "question": question,
-            "version": version,
-            "session": sitting,
-            "kind": kind(version_id),
-            "choice": choice,
-            "correct": bool(correct),
-            "earned": earned / 1000,
-            "recorded_at": recorded_at,
-            "channel": channel,
-            "message_id": message_id,
-            "late": bool(late),
-        }
+    for line in _ANSWERS.stream(session, **between):
+        yield {**line, "kind": kind(line["kind"]), "earned": line["earned"] / 1000}
 
 
 def ledger(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each entry with its place in the chain; `seq`, `algorithm` and `hash` are null until it is sealed."""
-    for row in stream(session, _LEDGER, between):
-        (
-            row_id,
-            seq,
-            staff_no,
-            category,
-            seconds,
-            day,
-            kind,
-            source,
-            law,
-            required,
-            rule_line,
-            version,
-            recorded_at,
-            by,
-            reverses,
-            algorithm,
-            entry_hash,
-        ) = row
-        yield {
-            "id": row_id,
-            "seq": seq,
-            "staff_no": staff_no,
-            "category": category,
-            "credit_seconds": seconds,
-            "day": day,
-            "source": source_text(kind, source, law, required),
-            "rule": rule_text(rule_line, version),
-            "recorded_at": recorded_at,
-            "recorded_by": by,
-            "reverses": reverses,
-            "algorithm": algorithm,
-            "hash": entry_hash,
-        }
+    for line in _LEDGER.stream(session, **between):
+        line["source"] = source_text(line["source"], line.pop("source_id"), line.pop("law"), line.pop("required"))
+        line["rule"] = rule_text(line["rule"], line.pop("rule_version"))
+        yield line
 
 
 def audit(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each entry of the audit log."""
-    keys = ("id", "at", "actor", "via", "action", "target", "outcome", "detail")
-    for row in stream(session, _AUDIT, between):
-        yield dict(zip(keys, row, strict=True))
+    return _AUDIT_LINES.stream(session, **between)
 
 
 def people(session: Session, between: Mapping[str, str]) -> Iterator[ExportLine]:
     """Each person on the roll with all posts, roles and the channels they are bound on (never the accounts)."""
-    for row_id, staff_no, name, tier, joined_on, left_on, recorded_at in stream(session, _PEOPLE, between):
-        yield {
-            "id": row_id,
-            "staff_no": staff_no,
-            "name": name,
-            "tier": tier,
-            "posts": [{"unit": path, "since": since, "until": until} for path, since, until in _POSTS.all(session, id=row_id)],
-            "roles": [{"role": role, "unit": path} for role, path in _ROLES.all(session, id=row_id)],
-            "channels": [channel for (channel,) in _CHANNELS.all(session, id=row_id)],
-            "joined_on": joined_on,
-            "left_on": left_on,
-            "recorded_at": recorded_at,
+    for person in _PEOPLE.stream(session, **between):
+        own = {
+            "posts": _POSTS.all(session, id=person["id"]),
+            "roles": _ROLES.all(session, id=person["id"]),
+            "channels": _CHANNELS.all(session, id=person["id"]),
         }
+        dates = {name: person.pop(name) for name in ("joined_on", "left_on", "recorded_at")}
+        yield {**person, **own, **dates}
 
 
 EXPORTS: dict[str, Export] = {"answers": answers, "ledger": ledger, "people": people, "audit": audit, "deliveries": outcomes.export_lines}

@@ -17,6 +17,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from sqlalchemy import Select, Text, and_, case, func, literal, select
 from sqlmodel import Session
 
 from bot.domain.calendar import ONE_DAY
@@ -41,23 +42,30 @@ from bot.domain.message import Refusal
 from bot.domain.people.person import Absence
 from bot.domain.reports import Column, Part, ReportQuery, Row, Scope, Table, percentage
 from bot.domain.times import end_of
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, bind, binds, columns, insert, replacing, table
 from bot.storage.hours import seals
 from bot.storage.people import leave
 from bot.storage.reports.scope import (
+    IN_LEDGER,
     QUARTERS_PER_HOUR,
+    Office,
     OfficePerson,
-    bind_values,
     make_table,
     narrow_scope,
-    office_sql,
+    on_day,
     people_by_unit,
     quotas_for,
     report,
+    scoped,
     units_in,
 )
-from bot.storage.tables.columns import stamp
+from bot.storage.tables.hours import EntryRow, ForecastRow, ForecastRunRow
+from bot.storage.tables.library import QuestionStateRow
+from bot.storage.tables.people import PersonRow, PostRow
 
+_ENTRY, _FORECAST, _RUN, _PERSON, _POST, _QUESTION_STATE = (
+    table(row) for row in (EntryRow, ForecastRow, ForecastRunRow, PersonRow, PostRow, QuestionStateRow)
+)
 _CAP_RULES = {"practice": "D3", "contest": "D5"}
 _RULES = ("D1", "D11", *_CAP_RULES.values())
 NO_QUOTA, TOO_EARLY, FINE, DOUBTFUL, LIKELY, SURE = "none", "early", "fine", "doubtful", "likely", "sure"
@@ -69,18 +77,37 @@ PEOPLE_AT_ONCE = 500
 # ── What a forecast is made from ──
 
 
-_EARNED = """SELECT l.person_id, l.category, l.day, CAST(SUM(l.credit_seconds) AS BIGINT),
-        CAST(SUM(CASE WHEN l.recorded_at < :cut AND l.day <= :day THEN l.credit_seconds ELSE 0 END) AS BIGINT), MAX(l.id)
-    FROM ledger l WHERE l.person_id IN ({ids}) AND l.day >= :first AND l.day <= :last AND l.recorded_at < :known
-    GROUP BY l.person_id, l.category, l.day"""
+_KNOWN_BY_CUT = and_(_ENTRY.c.recorded_at < bind("cut"), _ENTRY.c.day <= bind("day"))
+_EARNED = Query(
+    select(
+        _ENTRY.c.person_id,
+        _ENTRY.c.category,
+        _ENTRY.c.day,
+        func.sum(_ENTRY.c.credit_seconds),
+        func.coalesce(func.sum(_ENTRY.c.credit_seconds).filter(_KNOWN_BY_CUT), 0),
+        func.max(_ENTRY.c.id),
+    )
+    .where(_ENTRY.c.person_id.in_(bind("ids")), _ENTRY.c.day >= bind("first"), _ENTRY.c.day <= bind("last"), _ENTRY.c.recorded_at < bind("known"))
+    .group_by(_ENTRY.c.person_id, _ENTRY.c.category, _ENTRY.c.day),
+    gives=tuple[int, str, date, int, int, int],
+)
 # Reversals name the same lesson as what they take back, and a lesson taken back earns no second time: no need to tell them apart.
-_STUDIED = """SELECT l.person_id, CASE WHEN l.source_kind = 'lesson' THEN l.source_id ELSE '' END,
-        CAST(SUM(CASE WHEN l.category = 'practice' THEN l.credit_seconds ELSE 0 END) AS BIGINT),
-        SUM(CASE WHEN l.source_kind = 'item' AND COALESCE(l.reverses, 0) = 0 THEN 1 ELSE 0 END)
-    FROM ledger l WHERE l.person_id IN ({ids}) AND l.day >= :first AND l.day <= :day AND l.recorded_at < :until
-    GROUP BY l.person_id, CASE WHEN l.source_kind = 'lesson' THEN l.source_id ELSE '' END"""
-_PEOPLE = "SELECT id, tier, joined_on FROM person WHERE id IN ({ids})"
-_ACTIVE_QUESTIONS = Statement("SELECT question FROM question_state WHERE state = 'active'")
+_LESSON = case((_ENTRY.c.source_kind == "lesson", _ENTRY.c.source_id), else_="")
+_STUDIED = Query(
+    select(
+        _ENTRY.c.person_id,
+        _LESSON,
+        func.coalesce(func.sum(_ENTRY.c.credit_seconds).filter(_ENTRY.c.category == "practice"), 0),
+        func.count().filter(_ENTRY.c.source_kind == "item", _ENTRY.c.reverses.is_(None)),
+    )
+    .where(_ENTRY.c.person_id.in_(bind("ids")), IN_LEDGER)
+    .group_by(_ENTRY.c.person_id, _LESSON),
+    gives=tuple[int, str, int, int],
+)
+_FIRST_DAYS = Query(
+    select(_PERSON.c.id, _PERSON.c.tier, _PERSON.c.joined_on).where(_PERSON.c.id.in_(bind("ids"))), gives=tuple[int, str, date | None]
+)
+_ACTIVE_QUESTIONS = Query(select(_QUESTION_STATE.c.question).where(_QUESTION_STATE.c.state == "active"), gives=str)
 
 
 @dataclass(slots=True)
@@ -92,26 +119,24 @@ class YearEarnings:
     newest: int = 0
 
 
-def _id_list(ids: Collection[int]) -> str:
-    return ", ".join(str(int(person_id)) for person_id in ids) or "NULL"
-
-
 def year_earnings(session: Session, ids: Collection[int], cut: date, known_until: datetime) -> dict[int, YearEarnings]:
     """The year of `cut` of those who earned anything in it; `known_until` is the moment up to which the ledger is read for `final`."""
-    values = {
-        "day": cut.isoformat(),
-        "first": date(cut.year, 1, 1).isoformat(),
-        "last": date(cut.year, 12, 31).isoformat(),
-        "cut": stamp(end_of(cut)),
-        "known": stamp(known_until),
-    }
     by_person: dict[int, YearEarnings] = {}
-    for person_id, category, day, seconds, seconds_known, newest in Statement(_EARNED.format(ids=_id_list(ids))).all(session, **values):
+    rows = _EARNED.all(
+        session,
+        ids=ids,
+        day=cut,
+        first=date(cut.year, 1, 1),
+        last=date(cut.year, 12, 31),
+        cut=end_of(cut),
+        known=known_until,
+    )
+    for person_id, category, day, seconds, seconds_known, newest in rows:
         year = by_person.setdefault(person_id, YearEarnings())
-        year.final[category] = year.final.get(category, 0) + int(seconds)
+        year.final[category] = year.final.get(category, 0) + seconds
         year.newest = max(year.newest, newest)
         if seconds_known:
-            year.earned.append(EarnedOnDay(category, date.fromisoformat(day), int(seconds_known)))
+            year.earned.append(EarnedOnDay(category, day, seconds_known))
     return by_person
 
 
@@ -129,25 +154,24 @@ def forecast_quota(tier: str, need: YearQuotas, policy: HoursPolicy, day: date) 
 
 def first_days(session: Session, ids: Collection[int]) -> dict[int, tuple[str, date | None]]:
     """Tier and first day of people."""
-    rows = Statement(_PEOPLE.format(ids=_id_list(ids))).all(session)
-    return {person_id: (tier, joined and date.fromisoformat(joined)) for person_id, tier, joined in rows}
+    return {person_id: (tier, joined_on) for person_id, tier, joined_on in _FIRST_DAYS.all(session, ids=ids)}
 
 
 def studied(session: Session, ids: Collection[int], ask: ReportQuery) -> dict[int, StudyDone]:
     """What people have learned this year by the day asked for; who has learned nothing is not in it."""
     sums: dict[int, tuple[set[str], list[int]]] = {}
-    for person_id, source_id, seconds, items in Statement(_STUDIED.format(ids=_id_list(ids))).all(session, **bind_values(ask)):
+    for person_id, source_id, seconds, items in _STUDIED.all(session, ids=ids, first=ask.first, day=ask.last, until=ask.until):
         lessons, counts = sums.setdefault(person_id, (set(), [0, 0]))
         if source_id:
             lessons.add(source_id.partition(":")[2])
-        counts[0] += int(seconds)
-        counts[1] += int(items)
+        counts[0] += seconds
+        counts[1] += items
     return {person_id: StudyDone(frozenset(lessons), *counts) for person_id, (lessons, counts) in sums.items()}
 
 
 def count_questions(session: Session, ask: ReportQuery) -> int:
     """How many questions may be drawn."""
-    return sum(question in ask.library.questions for (question,) in _ACTIVE_QUESTIONS.all(session))
+    return sum(question in ask.library.questions for question in _ACTIVE_QUESTIONS.all(session))
 
 
 # ── The forecasts of a day ──
@@ -200,38 +224,80 @@ class _ForecastYear:
         return f"{self.cut} {rules} {self.work_year.days}"
 
 
-_RUN = Statement("SELECT basis, entry_id FROM forecast_run WHERE id = 1")
-_SAVE_RUN = Statement(
-    """INSERT INTO forecast_run (id, basis, entry_id, made_at) VALUES (1, :basis, :entry_id, :at)
-       ON CONFLICT (id) DO UPDATE SET basis = excluded.basis, entry_id = excluded.entry_id, made_at = excluded.made_at"""
+@dataclass(frozen=True, slots=True)
+class _KeptRun:
+    """For which basis everybody's forecast is kept, and the newest entry of the ledger by then."""
+
+    basis: str
+    entry_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _TestedSums:
+    """How the forecasts of the year before did: people of whom nothing is kept, people tested, their errors in quarters, hits, ranges that held."""
+
+    to_make: int
+    people: int
+    quarters: int
+    hits: int
+    held: int
+
+
+_KEPT_RUN = Query(select(*columns(_RUN, _KeptRun)).where(_RUN.c.id == 1), gives=_KeptRun)
+_SAVE_RUN = Query(replacing(insert(_RUN).values(binds("basis", "entry_id", "made_at") | {"id": 1}), ["id"], "basis", "entry_id", "made_at"))
+_FIGURES = [column.name for column in _FORECAST.c if column.name != "person_id"]
+_SAVE = Query(replacing(insert(_FORECAST).values(binds("person_id", *_FIGURES)), ["person_id"], *_FIGURES))
+_NEWEST_ENTRY = Query(select(func.coalesce(func.max(_ENTRY.c.id), 0)), gives=int)
+_KEPT_AWAY = Query(
+    select(_FORECAST.c.person_id, _FORECAST.c.away).where(_FORECAST.c.basis == bind("basis"), _FORECAST.c.away != ""), gives=tuple[int, str]
 )
-_SAVE = Statement(
-    """INSERT INTO forecast (person_id, basis, entry_id, tier, joined_on, away, verdict, outlook, tested_error, tested_hit, range_held)
-       VALUES (:person_id, :basis, :entry_id, :tier, :joined_on, :away, :verdict, :outlook, :tested_error, :tested_hit, :range_held)
-       ON CONFLICT (person_id) DO UPDATE SET basis = excluded.basis, entry_id = excluded.entry_id, tier = excluded.tier,
-           joined_on = excluded.joined_on, away = excluded.away, verdict = excluded.verdict, outlook = excluded.outlook,
-           tested_error = excluded.tested_error, tested_hit = excluded.tested_hit, range_held = excluded.range_held"""
+_NEWEST_OF_PERSON = (
+    select(_ENTRY.c.person_id, func.max(_ENTRY.c.id).label("newest"))
+    .where(_ENTRY.c.id > bind("entry_id"), _ENTRY.c.day >= bind("first"), _ENTRY.c.day <= bind("last"))
+    .group_by(_ENTRY.c.person_id)
+    .subquery("newest_of_person")
 )
-_NEWEST_ENTRY = Statement("SELECT COALESCE(MAX(id), 0) FROM ledger")
-_KEPT_AWAY = Statement("SELECT person_id, away FROM forecast WHERE basis = :basis AND away <> ''")
-_EARNED_SINCE = Statement(
-    """SELECT f.person_id FROM (SELECT person_id, MAX(id) AS newest FROM ledger WHERE id > :entry_id AND day >= :first AND day <= :last
-                                GROUP BY person_id) n
-       JOIN forecast f ON f.person_id = n.person_id WHERE f.basis = :basis AND n.newest > f.entry_id"""
+_EARNED_SINCE = Query(
+    select(_FORECAST.c.person_id)
+    .join_from(_NEWEST_OF_PERSON, _FORECAST, _FORECAST.c.person_id == _NEWEST_OF_PERSON.c.person_id)
+    .where(_FORECAST.c.basis == bind("basis"), _NEWEST_OF_PERSON.c.newest > _FORECAST.c.entry_id),
+    gives=int,
 )
-_HOLDS = "f.basis = :basis AND f.tier = p.tier AND COALESCE(f.joined_on, '') = COALESCE(p.joined_on, '')"
-_VERDICTS = """WITH RECURSIVE {office} SELECT COALESCE(f.verdict, ''), COUNT(*)
-    FROM (SELECT DISTINCT person_id FROM office) w JOIN person p ON p.id = w.person_id
-    LEFT JOIN forecast f ON f.person_id = p.id AND {condition} GROUP BY COALESCE(f.verdict, '')"""
-_TESTED = """WITH RECURSIVE {office} SELECT COUNT(*) - COUNT(f.person_id), COUNT(f.tested_error), COALESCE(SUM(f.tested_error), 0),
-        COALESCE(SUM(f.tested_hit), 0), COALESCE(SUM(f.range_held), 0)
-    FROM (SELECT DISTINCT person_id FROM office) w JOIN person p ON p.id = w.person_id
-    LEFT JOIN forecast f ON f.person_id = p.id AND {condition}"""
-_TO_MAKE = """WITH RECURSIVE {office} SELECT DISTINCT p.id FROM office w JOIN person p ON p.id = w.person_id
-    LEFT JOIN forecast f ON f.person_id = p.id AND {condition} WHERE f.person_id IS NULL ORDER BY p.id"""
-_MISSING_OF_UNIT = Statement(
-    f"""SELECT f.person_id, p.tier, f.outlook FROM post t JOIN person p ON p.id = t.person_id JOIN forecast f ON f.person_id = p.id
-        WHERE t.unit_id = :unit AND t.since <= :day AND (t.until IS NULL OR t.until >= :day) AND f.verdict IN ('{LIKELY}', '{SURE}') AND {_HOLDS}"""  # noqa: S608
+_NO_DAY = literal("", Text)
+_HOLDS = and_(
+    _FORECAST.c.basis == bind("basis"),
+    _FORECAST.c.tier == _PERSON.c.tier,
+    func.coalesce(_FORECAST.c.joined_on, _NO_DAY) == func.coalesce(_PERSON.c.joined_on, _NO_DAY),
+)
+
+
+def _over_office(office: Office, *figures: Any) -> Select[Any]:
+    """Figures of everybody in office, each once, with the forecast that is kept of them and still holds."""
+    people = select(office.posts.c.person_id).distinct().subquery("people")
+    holds = and_(_FORECAST.c.person_id == _PERSON.c.id, _HOLDS, _FORECAST.c.person_id.not_in(bind("changed")))
+    return select(*figures).join_from(people, _PERSON, _PERSON.c.id == people.c.person_id).outerjoin(_FORECAST, holds)
+
+
+_VERDICT = func.coalesce(_FORECAST.c.verdict, "")
+_VERDICTS = scoped(lambda office: _over_office(office, _VERDICT, func.count()).group_by(_VERDICT), gives=tuple[str, int])
+_TESTED = scoped(
+    lambda office: _over_office(
+        office,
+        (func.count() - func.count(_FORECAST.c.person_id)).label("to_make"),
+        func.count(_FORECAST.c.tested_error).label("people"),
+        func.coalesce(func.sum(_FORECAST.c.tested_error), 0).label("quarters"),
+        func.count().filter(_FORECAST.c.tested_hit == 1).label("hits"),
+        func.count().filter(_FORECAST.c.range_held == 1).label("held"),
+    ),
+    gives=_TestedSums,
+)
+_TO_MAKE = scoped(lambda office: _over_office(office, _PERSON.c.id).where(_FORECAST.c.person_id.is_(None)).order_by(_PERSON.c.id), gives=int)
+_MISSING_OF_UNIT = Query(
+    select(_FORECAST.c.person_id, _PERSON.c.tier, _FORECAST.c.outlook)
+    .join_from(_POST, _PERSON, _PERSON.c.id == _POST.c.person_id)
+    .join(_FORECAST, _FORECAST.c.person_id == _PERSON.c.id)
+    .where(_POST.c.unit_id == bind("unit"), on_day(_POST), _FORECAST.c.verdict.in_([LIKELY, SURE]), _HOLDS),
+    gives=tuple[int, str, str],
 )
 
 
@@ -251,9 +317,9 @@ class Forecasts:
         self.away = {person_id: tuple(stays) for person_id, stays in leave.absences_by_person(session).items()}
         self.basis = f"{ask.last} {hashlib.sha256(f'{self.this_year} {self.year_before}'.encode()).hexdigest()[:16]}"
         self.made: dict[int, PersonForecast] = {}
-        run = _RUN.one(session)
-        self.are_kept = run is not None and run[0] == self.basis
-        self._known_entry = int(run[1]) if self.are_kept else 0
+        run = _KEPT_RUN.first(session)
+        self.are_kept = run is not None and run.basis == self.basis
+        self._known_entry = run.entry_id if run is not None and self.are_kept else 0
 
     @cached_property
     def changed(self) -> set[int]:
@@ -264,22 +330,20 @@ class Forecasts:
         if self.session.get_bind().dialect.name != "sqlite":
             # Writers on PostgreSQL commit out of order: an older entry may have come to light since.
             entry_id -= seals.WINDOW
-        first, last = date(self.ask.year - 1, 1, 1).isoformat(), date(self.ask.year, 12, 31).isoformat()
+        first, last = date(self.ask.year - 1, 1, 1), date(self.ask.year, 12, 31)
         earned = _EARNED_SINCE.all(self.session, entry_id=entry_id, first=first, last=last, basis=self.basis)
         kept_away = dict(_KEPT_AWAY.all(self.session, basis=self.basis))
         away = {person_id: _away_text(stays) for person_id, stays in self.away.items()}
         moved = {person_id for person_id in kept_away.keys() | away.keys() if kept_away.get(person_id, "") != away.get(person_id, "")}
-        return moved.union(person_id for (person_id,) in earned)
+        return moved.union(earned)
 
-    def _text(self, template: str, scope: Scope) -> str:
-        condition = _HOLDS if self.are_kept else "1 = 0 AND f.basis = :basis"
-        if self.changed:
-            condition += f" AND f.person_id NOT IN ({_id_list(self.changed)})"
-        return template.format(office=office_sql(scope), condition=condition)
+    def _kept(self, day: date) -> dict[str, Any]:
+        """The values by which the statements over an office know the forecasts that hold; with no basis there are none."""
+        return {"basis": self.basis if self.are_kept else "", "changed": self.changed, "day": day}
 
     def to_make(self, scope: Scope, day: date) -> list[int]:
         """Who was in office in a scope on a day and has no forecast that holds."""
-        return [row[0] for row in Statement(self._text(_TO_MAKE, scope)).all(self.session, basis=self.basis, day=day.isoformat())]
+        return _TO_MAKE.all(self.session, scope, **self._kept(day))
 
     def make(self, ids: Sequence[int]) -> Iterator[PersonForecast]:
         """The forecasts of people from the ledger, a few hundred people at a time."""
@@ -314,8 +378,8 @@ class Forecasts:
 
     def verdicts(self, scope: Scope) -> Counter[str]:
         """How many people in office in a scope have which verdict. From here on `missing_in` knows all of them."""
-        rows = Statement(self._text(_VERDICTS, scope)).all(self.session, basis=self.basis, day=self.ask.last.isoformat())
-        counts: Counter[str] = Counter({verdict: int(count) for verdict, count in rows if verdict})
+        rows = _VERDICTS.all(self.session, scope, **self._kept(self.ask.last))
+        counts: Counter[str] = Counter({verdict: count for verdict, count in rows if verdict})
         if any(not verdict for verdict, _ in rows):
             counts.update(forecast.verdict for forecast in self._made(self.to_make(scope, self.ask.last)))
         return counts
@@ -324,7 +388,7 @@ class Forecasts:
         """The outlooks of those among the people of a unit who are to miss the quota."""
         outlooks: dict[int, Outlook] = {}
         if self.are_kept:
-            for person_id, tier, figures in _MISSING_OF_UNIT.all(self.session, unit=unit_id, day=self.ask.last.isoformat(), basis=self.basis):
+            for person_id, tier, figures in _MISSING_OF_UNIT.all(self.session, unit=unit_id, day=self.ask.last, basis=self.basis):
                 quota = self.this_year.quota(tier)
                 if person_id not in self.changed and quota is not None:
                     outlooks[person_id] = _outlook_from_text(quota, figures)
@@ -339,10 +403,9 @@ class Forecasts:
         if self.year_before is None:
             return None
         cut = self.year_before.cut
-        row = Statement(self._text(_TESTED, Scope())).one(self.session, basis=self.basis, day=cut.isoformat())
-        to_make, people, quarters, hits, held = map(int, row)
-        result = BackTest(cut, people, quarters * QUARTER, hits, held)
-        for made in self._made(self.to_make(Scope(), cut)) if to_make else ():
+        sums = _TESTED.one(self.session, Scope(), **self._kept(cut))
+        result = BackTest(cut, sums.people, sums.quarters * QUARTER, sums.hits, sums.held)
+        for made in self._made(self.to_make(Scope(), cut)) if sums.to_make else ():
             if made.tested is not None:
                 result.add(made.tested)
         return result if result.people else None
@@ -357,7 +420,7 @@ def to_keep(session: Session, ask: ReportQuery) -> tuple[str, list[int], int]:
     people = {*forecasts.changed, *forecasts.to_make(Scope(), ask.last)}
     if forecasts.year_before is not None:
         people.update(forecasts.to_make(Scope(), forecasts.year_before.cut))
-    return forecasts.basis, sorted(people), int(_NEWEST_ENTRY.one(session)[0])
+    return forecasts.basis, sorted(people), _NEWEST_ENTRY.one(session)
 
 
 def make(session: Session, ask: ReportQuery, ids: Sequence[int]) -> list[PersonForecast]:
@@ -372,7 +435,7 @@ def keep(session: Session, basis: str, forecasts: Sequence[PersonForecast]) -> N
 
 def keep_run(session: Session, basis: str, entry_id: int, now: datetime) -> None:
     """Say that all forecasts of a basis are kept, and know the ledger as far as an entry."""
-    _SAVE_RUN.run(session, basis=basis, entry_id=entry_id, at=stamp(now))
+    _SAVE_RUN.run(session, basis=basis, entry_id=entry_id, made_at=now)
 
 
 def _kept_values(forecast: PersonForecast) -> dict[str, Any]:
@@ -381,13 +444,13 @@ def _kept_values(forecast: PersonForecast) -> dict[str, Any]:
         "person_id": forecast.person_id,
         "entry_id": forecast.newest,
         "tier": forecast.tier,
-        "joined_on": forecast.joined_on and forecast.joined_on.isoformat(),
+        "joined_on": forecast.joined_on,
         "away": forecast.away,
         "verdict": forecast.verdict,
         "outlook": "" if outlook is None else " ".join(map(str, (outlook.total, outlook.expected, outlook.margin, *outlook.collective))),
         "tested_error": None if tested is None else int(tested.error * QUARTERS_PER_HOUR),
-        "tested_hit": None if tested is None else int(tested.is_hit),
-        "range_held": None if tested is None else int(tested.range_held),
+        "tested_hit": None if tested is None else tested.is_hit,
+        "range_held": None if tested is None else tested.range_held,
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
 
+from sqlalchemy import BigInteger, Integer, Select, Text, and_, case, cast, func, literal, select
 from sqlmodel import Session
 
 from bot.domain.hours.entry_hash import rule_text
@@ -14,25 +15,29 @@ from bot.domain.hours.policy import CATEGORY_LABELS, SOURCE_LABELS, YearQuotas, 
 from bot.domain.message import Refusal
 from bot.domain.reports import Cell, Column, Part, ReportQuery, Row, Scope, Table, mean_hours, percentage
 from bot.domain.times import SHANGHAI
-from bot.storage.db.query import Statement, stream
+from bot.storage.db.query import Query, bind, columns, given, table
 from bot.storage.reports.scope import (
     QUARTERS_PER_HOUR,
+    Office,
     ReportUnit,
-    bind_values,
     count_people,
     hours_of_quarters,
     make_table,
     narrow_scope,
-    office_sql,
     people_by_unit,
+    quarters_by_person,
     quotas_for,
     report,
+    scoped,
     seconds_of_unit,
-    seconds_sql,
     units_in,
     units_on,
 )
-from bot.storage.tables.columns import moment
+from bot.storage.tables.columns import MomentType
+from bot.storage.tables.hours import EntryRow, SealRow, UncreditedRow
+from bot.storage.tables.people import PersonRow
+
+_ENTRY, _SEAL, _UNCREDITED, _PERSON = (table(row) for row in (EntryRow, SealRow, UncreditedRow, PersonRow))
 
 # ── 达标率 ──
 
@@ -47,7 +52,6 @@ RATE_COLUMNS = (
     Column("own", "其中本级", "int", phone="never"),
     Column("apart", "无应达", "int", phone="if any"),
 )
-_TIERS = "WITH RECURSIVE {office} SELECT DISTINCT p.tier FROM office o JOIN person p ON p.id = o.person_id"
 TOTAL = "合计"
 
 
@@ -65,6 +69,18 @@ class ComplianceFigures:
         self.reached += reached
         self.quarters += quarters
         self.without_quota += without_quota
+
+
+@dataclass(frozen=True, slots=True)
+class _UnitFigures:
+    """What one unit itself adds: of all with a single post (`person_id` is 0), or of one of the few with several."""
+
+    unit_id: int
+    person_id: int
+    counted: int
+    reached: int
+    quarters: int
+    without_quota: int
 
 
 @dataclass(slots=True)
@@ -125,13 +141,13 @@ def _roll_up(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas,
     """People with one post come added up by unit; the few with several come one by one, so that each level counts them once."""
     sums = _ComplianceSums({unit: ComplianceFigures() for unit in units}, dict.fromkeys(units, 0))
     several: dict[int, tuple[set[int], tuple[int, int, int, int]]] = {}
-    for unit_id, person_id, counted, reached, quarters, without_quota in _figures_by_unit(session, scope, ask, need):
-        figures = (int(counted), int(reached), int(quarters), int(without_quota))
-        sums.own_level[unit_id] += figures[0]
-        if person_id:
-            several.setdefault(person_id, (set(), figures))[0].update(units[unit_id].above)
+    for own in _figures_by_unit(session, scope, ask, need):
+        figures = (own.counted, own.reached, own.quarters, own.without_quota)
+        sums.own_level[own.unit_id] += own.counted
+        if own.person_id:
+            several.setdefault(own.person_id, (set(), figures))[0].update(units[own.unit_id].above)
             continue
-        for above in units[unit_id].above:
+        for above in units[own.unit_id].above:
             sums.by_unit[above].add(*figures)
         sums.total.add(*figures)
     for touched, figures in several.values():
@@ -142,38 +158,52 @@ def _roll_up(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas,
     return sums
 
 
-def _figures_by_unit(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas) -> Iterable[tuple[int, int, int, int, int, int]]:
-    """(unit, person or 0, counted, reached, quarters of those counted, without_quota): one row a unit, and one for each person in several units.
+_TIERS = scoped(
+    lambda office: select(_PERSON.c.tier).distinct().join_from(office.posts, _PERSON, _PERSON.c.id == office.posts.c.person_id), gives=str
+)
+_QUOTAS = given("quotas", tier=Text, need=Integer, least=Integer)
 
-    Whole division of seconds gives the quarters that `shown_hours` rounds down to; a test holds the two together.
-    """
-    selects = ["SELECT CAST(NULL AS TEXT) AS tier, 0 AS need, 0 AS least WHERE 1 = 0"]
-    values: dict[str, object] = {**bind_values(ask), "per_hour": need.seconds_per_hour, "quarters": QUARTERS_PER_HOUR}
-    tiers = Statement(_TIERS.format(office=office_sql(scope))).all(session, day=ask.last.isoformat())
-    for n, (tier,) in enumerate(tiers):
-        hours = need.need(tier)
-        if hours is None:
-            continue
-        selects.append(f"SELECT CAST(:tier{n} AS TEXT), CAST(:need{n} AS INTEGER), CAST(:least{n} AS INTEGER)")
-        values |= {
-            f"tier{n}": tier,
-            f"need{n}": _ceil_quarters(hours * QUARTERS_PER_HOUR),
-            f"least{n}": _ceil_quarters(need.floor(tier) * QUARTERS_PER_HOUR),
-        }
-    text = f"""WITH RECURSIVE {office_sql(scope)},
-        placed AS (SELECT DISTINCT person_id, unit_id FROM office),
-        several AS (SELECT person_id FROM placed GROUP BY person_id HAVING COUNT(*) > 1),
-        hours AS (SELECT person_id, SUM(seconds * :quarters / :per_hour) AS total,
-                         SUM(CASE WHEN category = 'collective' THEN seconds * :quarters / :per_hour ELSE 0 END) AS together
-                  FROM ({seconds_sql(ask, scope)}) s GROUP BY person_id),
-        quota AS ({" UNION ALL ".join(selects)})
-        SELECT o.unit_id, CASE WHEN s.person_id IS NOT NULL THEN o.person_id ELSE 0 END, COUNT(q.need),
-               SUM(CASE WHEN COALESCE(t.total, 0) >= q.need AND COALESCE(t.together, 0) >= q.least THEN 1 ELSE 0 END),
-               SUM(CASE WHEN q.need IS NULL THEN 0 ELSE COALESCE(t.total, 0) END), COUNT(*) - COUNT(q.need)
-        FROM placed o JOIN person p ON p.id = o.person_id LEFT JOIN several s ON s.person_id = o.person_id
-        LEFT JOIN quota q ON q.tier = p.tier LEFT JOIN hours t ON t.person_id = o.person_id
-        GROUP BY o.unit_id, CASE WHEN s.person_id IS NOT NULL THEN o.person_id ELSE 0 END"""  # noqa: S608
-    return stream(session, text, values)
+
+def _compliance(office: Office, *, is_now: bool) -> Select[tuple[int, int, int, int, int, int]]:
+    """One row a unit, and one for each person in several units."""
+    placed = select(office.posts.c.person_id, office.posts.c.unit_id).distinct().cte("placed")
+    several = select(placed.c.person_id).group_by(placed.c.person_id).having(func.count() > 1).cte("several")
+    hours = quarters_by_person(office, is_now=is_now).cte("hours")
+    quota = select(_QUOTAS.c.tier, _QUOTAS.c.need, _QUOTAS.c.least).cte("quota").prefix_with("MATERIALIZED")
+    total, collective = func.coalesce(hours.c.total, 0), func.coalesce(hours.c.collective, 0)
+    person_id = case((several.c.person_id.is_not(None), placed.c.person_id), else_=0)
+    figures = {
+        "unit_id": placed.c.unit_id,
+        "person_id": person_id,
+        "counted": func.count(quota.c.need),
+        "reached": func.count().filter(total >= quota.c.need, collective >= quota.c.least),
+        "quarters": cast(func.coalesce(func.sum(total).filter(quota.c.need.is_not(None)), 0), BigInteger),
+        "without_quota": func.count() - func.count(quota.c.need),
+    }
+    return (
+        select(*(column.label(name) for name, column in figures.items()))
+        .join_from(placed, _PERSON, _PERSON.c.id == placed.c.person_id)
+        .outerjoin(several, several.c.person_id == placed.c.person_id)
+        .outerjoin(quota, quota.c.tier == _PERSON.c.tier)
+        .outerjoin(hours, hours.c.person_id == placed.c.person_id)
+        .group_by(placed.c.unit_id, person_id)
+    )
+
+
+_COMPLIANCE_NOW = scoped(lambda office: _compliance(office, is_now=True), gives=_UnitFigures)
+_COMPLIANCE_THEN = scoped(lambda office: _compliance(office, is_now=False), gives=_UnitFigures)
+
+
+def _figures_by_unit(session: Session, scope: Scope, ask: ReportQuery, need: YearQuotas) -> Iterator[_UnitFigures]:
+    asked = {tier: need.need(tier) for tier in _TIERS.all(session, scope, day=ask.last)}
+    needs = [
+        (tier, _ceil_quarters(hours * QUARTERS_PER_HOUR), _ceil_quarters(need.floor(tier) * QUARTERS_PER_HOUR))
+        for tier, hours in asked.items()
+        if hours is not None
+    ]
+    if ask.is_now:
+        return _COMPLIANCE_NOW.stream(session, scope, day=ask.last, quotas=needs, per_hour=need.seconds_per_hour, year=ask.year)
+    return _COMPLIANCE_THEN.stream(session, scope, day=ask.last, quotas=needs, per_hour=need.seconds_per_hour, first=ask.first, until=ask.until)
 
 
 def _ceil_quarters(quarters: Decimal) -> int:
@@ -274,18 +304,69 @@ REFUSED_COLUMNS = (
     Column("reason", "原因"),
 )
 
-_PERSON = Statement("SELECT id, staff_no, name, tier FROM person WHERE staff_no = :staff_no")
+
+@dataclass(frozen=True, slots=True)
+class _RecordedEntry:
+    """An entry of the ledger as a person's record shows it: `reversed_by` and `seq` (its place in the chain) where there are such."""
+
+    id: int
+    day: date
+    category: str
+    credit_seconds: int
+    source_kind: str
+    source_id: str
+    rule: str
+    rule_version: int
+    recorded_at: datetime
+    recorded_by: str
+    reverses: int | None
+    reversed_by: int | None
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _RefusedCredit:
+    day: date
+    source_kind: str
+    source_id: str
+    seconds: int
+    rule: str
+    rule_version: int
+    reason: str
+
+
+_BY_STAFF_NO = Query(
+    select(_PERSON.c.id, _PERSON.c.staff_no, _PERSON.c.name, _PERSON.c.tier).where(_PERSON.c.staff_no == bind("staff_no")),
+    gives=tuple[int, str, str, str],
+)
+_REVERSAL = _ENTRY.alias("reversal")
 # COALESCE: once it has statistics, SQLite takes an index on `reverses`, nearly always NULL, for of no use, and would look for a reversal
 # among all that was recorded until that day, for each entry anew.
-_ENTRIES = Statement(
-    """SELECT l.id, l.day, l.category, l.credit_seconds, l.source_kind, l.source_id, l.rule, l.rule_version, l.recorded_at, l.recorded_by,
-              l.reverses, r.id, s.seq
-       FROM ledger l LEFT JOIN ledger r ON r.reverses = l.id AND COALESCE(r.recorded_at, '') < :until LEFT JOIN seal s ON s.entry_id = l.id
-       WHERE l.person_id = :person_id AND l.day >= :first AND l.day <= :day AND l.recorded_at < :until ORDER BY l.day DESC, l.id DESC"""
+_REVERSED_BY_THEN = func.coalesce(_REVERSAL.c.recorded_at, literal("", Text)) < bind("until", MomentType)
+_ENTRIES = Query(
+    select(*columns(_ENTRY, _RecordedEntry, reversed_by=_REVERSAL.c.id, seq=_SEAL.c.seq))
+    .join_from(_ENTRY, _REVERSAL, and_(_REVERSAL.c.reverses == _ENTRY.c.id, _REVERSED_BY_THEN), isouter=True)
+    .outerjoin(_SEAL, _SEAL.c.entry_id == _ENTRY.c.id)
+    .where(
+        _ENTRY.c.person_id == bind("person_id"),
+        _ENTRY.c.day >= bind("first"),
+        _ENTRY.c.day <= bind("day"),
+        _ENTRY.c.recorded_at < bind("until", MomentType),
+    )
+    .order_by(_ENTRY.c.day.desc(), _ENTRY.c.id.desc()),
+    gives=_RecordedEntry,
 )
-_REFUSED = Statement(
-    """SELECT day, source_kind, source_id, seconds, rule, rule_version, reason FROM uncredited
-       WHERE person_id = :person_id AND day >= :first AND day <= :day AND at < :until AND seconds > 0 ORDER BY day DESC, id DESC"""
+_REFUSED = Query(
+    select(*columns(_UNCREDITED, _RefusedCredit))
+    .where(
+        _UNCREDITED.c.person_id == bind("person_id"),
+        _UNCREDITED.c.day >= bind("first"),
+        _UNCREDITED.c.day <= bind("day"),
+        _UNCREDITED.c.at < bind("until"),
+        _UNCREDITED.c.seconds > 0,
+    )
+    .order_by(_UNCREDITED.c.day.desc(), _UNCREDITED.c.id.desc()),
+    gives=_RefusedCredit,
 )
 
 
@@ -293,45 +374,44 @@ _REFUSED = Statement(
 def learning_record(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一个人的学时档案：各类合计、每笔流水的来源和规则、未计的时间和原因。"""
     need = quotas_for(ask)
-    person = _PERSON.one(session, staff_no=ask.about)
+    person = _BY_STAFF_NO.first(session, staff_no=ask.about)
     units = units_in(session, scope)
     unit_paths = [] if person is None else [units[unit].path for unit in units_on(session, person[0], ask.last) if unit in units]
     if person is None or (scope.roots is not None and not unit_paths):
         raise Refusal(NO_PERSON)
     person_id, staff_no, name, tier = person
-    bounds = bind_values(ask)
-    entries = _ENTRIES.all(session, person_id=person_id, **bounds)
-    refused = _REFUSED.all(session, person_id=person_id, **bounds)
+    entries = _ENTRIES.all(session, person_id=person_id, first=ask.first, day=ask.last, until=ask.until)
+    refused = _REFUSED.all(session, person_id=person_id, first=ask.first, day=ask.last, until=ask.until)
     return make_table(
         session,
         ask,
         "个人",
         f"{name}（{staff_no}）学时档案",
         Part("各类合计", CATEGORY_COLUMNS, _category_rows(entries, need)),
-        Part("流水", ENTRY_COLUMNS, [_entry_row(row) for row in entries]),
-        Part("未计入", REFUSED_COLUMNS, [_refused_row(row) for row in refused]),
+        Part("流水", ENTRY_COLUMNS, [_entry_row(entry) for entry in entries]),
+        Part("未计入", REFUSED_COLUMNS, [_refused_row(credit) for credit in refused]),
         notes=[f"单位：{'、'.join(sorted(unit_paths)) or '无'}；层级：{tier or '未登记'}。", _quota_summary(entries, tier, need)],
     )
 
 
-def _seconds_by_category(entries: list[Any]) -> dict[str, int]:
+def _seconds_by_category(entries: Sequence[_RecordedEntry]) -> dict[str, int]:
     sums = dict.fromkeys(CATEGORY_LABELS, 0)
-    for row in entries:
-        sums[row[2]] += row[3]
+    for entry in entries:
+        sums[entry.category] += entry.credit_seconds
     return sums
 
 
-def _category_rows(entries: list[Any], need: YearQuotas) -> list[Row]:
+def _category_rows(entries: Sequence[_RecordedEntry], need: YearQuotas) -> list[Row]:
     rows: list[Row] = []
     seconds = _seconds_by_category(entries)
     for category, label in CATEGORY_LABELS.items():
-        count = sum(1 for row in entries if row[2] == category)
+        count = sum(1 for entry in entries if entry.category == category)
         rows.append((label, shown_hours(seconds[category], need.seconds_per_hour), seconds[category], count))
     rows.append(("合计", total_hours(seconds, need.seconds_per_hour), sum(seconds.values()), len(entries)))
     return rows
 
 
-def _quota_summary(entries: list[Any], tier: str, need: YearQuotas) -> str:
+def _quota_summary(entries: Sequence[_RecordedEntry], tier: str, need: YearQuotas) -> str:
     wanted, floor = need.need(tier), need.floor(tier)
     if wanted is None:
         return f"无应达：未登记层级或该层级无年度要求（{need.rule}）。"
@@ -347,13 +427,22 @@ def _source_text(kind: str, source_id: str) -> str:
     return f"{SOURCE_LABELS.get(kind, kind)} {source_id}"
 
 
-def _entry_row(row: Any) -> Row:
-    entry_id, day, category, seconds, kind, source_id, line, version, recorded_at, by, reverses, reversed_by, seq = row
-    reversal = f"冲销 #{reverses}" if reverses else f"已被 #{reversed_by} 冲销" if reversed_by else ""
-    recorded = moment(recorded_at).astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-    return (day, CATEGORY_LABELS[category], _source_text(kind, source_id), seconds, rule_text(line, version), entry_id, reversal, recorded, by, seq)
+def _entry_row(entry: _RecordedEntry) -> Row:
+    reversal = f"冲销 #{entry.reverses}" if entry.reverses else f"已被 #{entry.reversed_by} 冲销" if entry.reversed_by else ""
+    return (
+        entry.day.isoformat(),
+        CATEGORY_LABELS[entry.category],
+        _source_text(entry.source_kind, entry.source_id),
+        entry.credit_seconds,
+        rule_text(entry.rule, entry.rule_version),
+        entry.id,
+        reversal,
+        entry.recorded_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S"),
+        entry.recorded_by,
+        entry.seq,
+    )
 
 
-def _refused_row(row: Any) -> Row:
-    day, kind, source_id, seconds, line, version, reason = row
-    return (day, _source_text(kind, source_id), seconds, rule_text(line, version), reason)
+def _refused_row(refused: _RefusedCredit) -> Row:
+    source = _source_text(refused.source_kind, refused.source_id)
+    return (refused.day.isoformat(), source, refused.seconds, rule_text(refused.rule, refused.rule_version), refused.reason)

@@ -1,4 +1,4 @@
-"""What all reports share: registration, the scope of units that the asker may see, and the SQL for people in office and their seconds."""
+"""What all reports share: registration, the scope of units that the asker may see, and the statements about people in office and their seconds."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from sqlalchemy import CTE, ClauseElement, ColumnElement, Integer, Select, Text, and_, func, literal, or_, select
 from sqlmodel import Session
 
 from bot.domain.hours.policy import YearQuotas, quotas
 from bot.domain.message import Refusal
 from bot.domain.reports import Part, ReportQuery, Scope, Table
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, bind, table
 from bot.storage.hours import seals
-from bot.storage.tables.columns import stamp
+from bot.storage.tables.hours import CATEGORIES, EntryRow, YearTotalRow
+from bot.storage.tables.people import PersonRow, PostRow, RoleRow, UnitRow
 
+T = TypeVar("T")
+_PERSON, _POST, _ROLE, _UNIT, _ENTRY, _YEAR_TOTAL = (table(row) for row in (PersonRow, PostRow, RoleRow, UnitRow, EntryRow, YearTotalRow))
 ReportFunction = Callable[[Session, Scope, ReportQuery], Table]
 NO_UNIT = "没有这个单位，请核对名称（可写全路径，例如「某局/办公室」）。"
 
@@ -82,24 +86,30 @@ def make_table(
 # ── Scope ──
 
 
-_ROLE = Statement("SELECT unit_id FROM role WHERE person_id = :person_id AND role = 'supervisor'")
-_POSTS = Statement("SELECT unit_id, since, until FROM post WHERE person_id = :person_id AND since <= :day ORDER BY COALESCE(until, '9999'), since")
-_UNITS = Statement("SELECT id, parent_id, name, path FROM unit")
+_SUPERVISED = Query(select(_ROLE.c.unit_id).where(_ROLE.c.person_id == bind("person_id"), _ROLE.c.role == "supervisor"), gives=tuple[int | None])
+_POSTS_UNTIL = Query(
+    select(_POST.c.unit_id, _POST.c.until)
+    .where(_POST.c.person_id == bind("person_id"), _POST.c.since <= bind("day"))
+    .order_by(func.coalesce(_POST.c.until, literal("9999", Text)), _POST.c.since),
+    gives=tuple[int, date | None],
+)
+_UNITS = Query(select(_UNIT.c.id, _UNIT.c.parent_id, _UNIT.c.name, _UNIT.c.path), gives=tuple[int, int | None, str, str])
 
 
 def scope_of(session: Session, person_id: int, today: date) -> Scope:
     """What a supervisor may see: the unit of the role, or the units of their own open posts; nothing without the role."""
-    row = _ROLE.one(session, person_id=person_id)
-    if row is None:
+    role = _SUPERVISED.first(session, person_id=person_id)
+    if role is None:
         return Scope(())
-    return Scope((row[0],) if row[0] is not None else tuple(units_on(session, person_id, today)))
+    (unit_id,) = role
+    return Scope((unit_id,) if unit_id is not None else tuple(units_on(session, person_id, today)))
 
 
 def units_on(session: Session, person_id: int, day: date) -> list[int]:
     """The units where a person has a post on a day; for one who has left, the last unit."""
-    posts = _POSTS.all(session, person_id=person_id, day=day.isoformat())
-    open_then = [unit for unit, _, until in posts if until is None or until >= day.isoformat()]
-    return open_then or [unit for unit, _, _ in posts[-1:]]
+    posts = _POSTS_UNTIL.all(session, person_id=person_id, day=day)
+    open_then = [unit_id for unit_id, until in posts if until is None or until >= day]
+    return open_then or [unit_id for unit_id, _ in posts[-1:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +124,15 @@ class ReportUnit:
 
 def units_in(session: Session, scope: Scope) -> dict[int, ReportUnit]:
     """The units of a scope in the order of the tree."""
-    rows = {row[0]: row for row in _UNITS.all(session)}
+    units = _UNITS.all(session)
+    parent_of = {unit_id: parent_id for unit_id, parent_id, _, _ in units}
     report_units: list[ReportUnit] = []
-    for unit_id, _, name, path in rows.values():
+    for unit_id, _, name, path in units:
         chain: list[int] = []
         unit_above: int | None = unit_id
-        while unit_above is not None and unit_above in rows and unit_above not in chain:
+        while unit_above is not None and unit_above in parent_of and unit_above not in chain:
             chain.append(unit_above)
-            unit_above = rows[unit_above][1]
+            unit_above = parent_of[unit_above]
         if scope.roots is not None:
             tops = [place for place, container_id in enumerate(chain) if container_id in scope.roots]
             if not tops:
@@ -161,16 +172,70 @@ class OfficePerson:
     units: tuple[str, ...]
 
 
-_ON_DAY = "t.since <= :day AND (t.until IS NULL OR t.until >= :day)"
-_IN_OFFICE = f"{_ON_DAY} AND (p.left_on IS NULL OR p.left_on >= :day)"
-_PEOPLE_OF_UNIT = Statement(
-    f"""SELECT p.id, p.staff_no, p.name, p.tier FROM post t JOIN person p ON p.id = t.person_id
-        WHERE t.unit_id = :unit AND {_IN_OFFICE} ORDER BY p.id"""  # noqa: S608
+def on_day(post: Any) -> ColumnElement[bool]:
+    """Whether a post is held on the day asked for."""
+    return and_(post.c.since <= bind("day"), or_(post.c.until.is_(None), post.c.until >= bind("day")))
+
+
+_OTHER_POST = _POST.alias("other_post")
+_NOT_LEFT = or_(_PERSON.c.left_on.is_(None), _PERSON.c.left_on >= bind("day"))
+_IN_OFFICE = select(_POST.c.person_id, _POST.c.unit_id).join_from(_POST, _PERSON, _PERSON.c.id == _POST.c.person_id).where(on_day(_POST), _NOT_LEFT)
+_PEOPLE_OF_UNIT = Query(
+    _IN_OFFICE.with_only_columns(_PERSON.c.id, _PERSON.c.staff_no, _PERSON.c.name, _PERSON.c.tier)
+    .where(_POST.c.unit_id == bind("unit"))
+    .order_by(_PERSON.c.id),
+    gives=tuple[int, str, str, str],
 )
-_THEIR_OTHER_UNITS = Statement(
-    f"""SELECT t.person_id, t.unit_id FROM post o JOIN post t ON t.person_id = o.person_id AND t.unit_id <> o.unit_id
-        WHERE o.unit_id = :unit AND o.since <= :day AND (o.until IS NULL OR o.until >= :day) AND {_ON_DAY}"""  # noqa: S608
+_THEIR_OTHER_UNITS = Query(
+    select(_OTHER_POST.c.person_id, _OTHER_POST.c.unit_id)
+    .join_from(_POST, _OTHER_POST, and_(_OTHER_POST.c.person_id == _POST.c.person_id, _OTHER_POST.c.unit_id != _POST.c.unit_id))
+    .where(_POST.c.unit_id == bind("unit"), on_day(_POST), on_day(_OTHER_POST)),
+    gives=tuple[int, int],
 )
+
+
+class Office:
+    """Who is in office on the day asked for, as the parts of a statement: in the whole agency, or in some units (`roots`) and all below them."""
+
+    def __init__(self, *, whole: bool) -> None:
+        self.whole = whole
+        if whole:
+            in_office = _IN_OFFICE
+        else:
+            tops = select(_UNIT.c.id).where(_UNIT.c.id.in_(bind("roots"))).cte("tree", recursive=True)
+            tree = tops.union(select(_UNIT.c.id).join_from(_UNIT, tops, _UNIT.c.parent_id == tops.c.id))
+            in_office = _IN_OFFICE.where(_POST.c.unit_id.in_(select(tree.c.id)))
+        self.posts: CTE = in_office.cte("office")
+        """(person_id, unit_id); somebody with two posts in one unit comes twice."""
+
+    def has(self, person_id: ColumnElement[int]) -> ColumnElement[bool]:
+        """Whether somebody is in office there."""
+        return person_id.in_(select(self.posts.c.person_id))
+
+
+class ScopedQuery(NamedTuple, Generic[T]):
+    """A statement over the people in office in a scope: one text for the whole agency, one for some of its units. Its calls give `day`."""
+
+    agency: Query[T]
+    units: Query[T]
+
+    def one(self, session: Session, scope: Scope, **values: Any) -> T:
+        return self.agency.one(session, **values) if scope.roots is None else self.units.one(session, roots=scope.roots, **values)
+
+    def all(self, session: Session, scope: Scope, **values: Any) -> list[T]:
+        return self.agency.all(session, **values) if scope.roots is None else self.units.all(session, roots=scope.roots, **values)
+
+    def stream(self, session: Session, scope: Scope, **values: Any) -> Iterator[T]:
+        return self.agency.stream(session, **values) if scope.roots is None else self.units.stream(session, roots=scope.roots, **values)
+
+
+def scoped(build: Callable[[Office], ClauseElement], gives: Any = tuple) -> ScopedQuery[Any]:
+    """The statement that is built over an office, for both kinds of scopes."""
+    return ScopedQuery(*(Query(build(Office(whole=whole)), gives=gives) for whole in (True, False)))
+
+
+_COUNT_PEOPLE = scoped(lambda office: select(func.count(office.posts.c.person_id.distinct())), gives=int)
+_PEOPLE_IN_OFFICE = scoped(lambda office: select(office.posts.c.person_id).distinct(), gives=int)
 
 
 def people_by_unit(session: Session, units: Mapping[int, ReportUnit], day: date) -> Iterator[tuple[ReportUnit, list[OfficePerson]]]:
@@ -180,13 +245,12 @@ def people_by_unit(session: Session, units: Mapping[int, ReportUnit], day: date)
     """
     places = {unit_id: place for place, unit_id in enumerate(units)}
     for unit in units.values():
-        values = {"unit": unit.id, "day": day.isoformat()}
         others: dict[int, set[int]] = {}
-        for person_id, other_id in _THEIR_OTHER_UNITS.all(session, **values):
+        for person_id, other_id in _THEIR_OTHER_UNITS.all(session, unit=unit.id, day=day):
             if other_id in places:
                 others.setdefault(person_id, set()).add(other_id)
         people: dict[int, OfficePerson] = {}
-        for person_id, staff_no, name, tier in _PEOPLE_OF_UNIT.all(session, **values):
+        for person_id, staff_no, name, tier in _PEOPLE_OF_UNIT.all(session, unit=unit.id, day=day):
             own = sorted({unit.id, *others.get(person_id, ())}, key=places.__getitem__)
             if own[0] == unit.id:
                 people[person_id] = OfficePerson(person_id, staff_no, name, tier, tuple(units[unit_id].path for unit_id in own))
@@ -195,66 +259,75 @@ def people_by_unit(session: Session, units: Mapping[int, ReportUnit], day: date)
 
 def count_people(session: Session, scope: Scope, day: date) -> int:
     """How many people are in office in a scope on a day, each once."""
-    text = f"WITH RECURSIVE {office_sql(scope)} SELECT COUNT(DISTINCT person_id) FROM office"  # noqa: S608
-    return int(Statement(text).one(session, day=day.isoformat())[0])
+    return int(_COUNT_PEOPLE.one(session, scope, day=day))
 
 
-def office_sql(scope: Scope) -> str:
-    """The part `office` of a WITH RECURSIVE: (person_id, unit_id) of who has a post in a scope on :day and has not left.
-
-    Somebody with two posts in one unit comes twice.
-    """
-    office = f"SELECT t.person_id, t.unit_id FROM post t JOIN person p ON p.id = t.person_id WHERE {_IN_OFFICE}"  # noqa: S608
-    if scope.roots is None:
-        return f"office AS ({office})"
-    roots = ", ".join(str(int(root)) for root in scope.roots) or "NULL"
-    tree = f"SELECT id FROM unit WHERE id IN ({roots}) UNION SELECT u.id FROM unit u JOIN tree ON u.parent_id = tree.id"  # noqa: S608
-    return f"tree(id) AS ({tree}), office AS ({office} AND t.unit_id IN (SELECT id FROM tree))"  # noqa: S608
+def people_in_office(session: Session, scope: Scope, day: date) -> list[int]:
+    """Who is in office in a scope on a day, each once."""
+    return _PEOPLE_IN_OFFICE.all(session, scope, day=day)
 
 
 # ── Seconds ──
 
-
-def seconds_sql(ask: ReportQuery, scope: Scope) -> str:
-    """person_id, category, seconds of the year: the running totals for today, the ledger as it stood for any other day.
-
-    A reversal carries the day of what it takes back, so an entry reversed after the day asked for still counts on that day.
-    """
-    only = "" if scope.roots is None else " AND person_id IN (SELECT person_id FROM office)"
-    if ask.is_now:
-        return f"SELECT person_id, category, seconds FROM year_total WHERE year = :year{only}"  # noqa: S608
-    return (
-        "SELECT person_id, category, CAST(SUM(credit_seconds) AS BIGINT) AS seconds FROM ledger"  # noqa: S608
-        f" WHERE day >= :first AND day <= :day AND recorded_at < :until{only} GROUP BY person_id, category"
-    )
-
-
-_TOTALS_OF_UNIT = Statement(
-    f"""SELECT y.person_id, y.category, y.seconds FROM post t JOIN year_total y ON y.person_id = t.person_id
-        WHERE t.unit_id = :unit AND {_ON_DAY} AND y.year = :year"""  # noqa: S608
+# A reversal carries the day of what it takes back, so an entry reversed after the day asked for still counts on that day.
+IN_LEDGER = and_(_ENTRY.c.day >= bind("first"), _ENTRY.c.day <= bind("day"), _ENTRY.c.recorded_at < bind("until"))
+"""Whether an entry of the ledger counts for the year as it stood at the end of the day asked for."""
+_TOTALS_OF_UNIT = Query(
+    select(_YEAR_TOTAL.c.person_id, _YEAR_TOTAL.c.category, _YEAR_TOTAL.c.seconds)
+    .join_from(_POST, _YEAR_TOTAL, _YEAR_TOTAL.c.person_id == _POST.c.person_id)
+    .where(_POST.c.unit_id == bind("unit"), on_day(_POST), _YEAR_TOTAL.c.year == bind("year")),
+    gives=tuple[int, str, int],
 )
-_LEDGER_OF_UNIT = Statement(
-    f"""SELECT l.person_id, l.category, CAST(SUM(l.credit_seconds) AS BIGINT)
-        FROM (SELECT DISTINCT t.person_id FROM post t WHERE t.unit_id = :unit AND {_ON_DAY}) w JOIN ledger l ON l.person_id = w.person_id
-        WHERE l.day >= :first AND l.day <= :day AND l.recorded_at < :until GROUP BY l.person_id, l.category"""  # noqa: S608
+_IN_UNIT = select(_POST.c.person_id).where(_POST.c.unit_id == bind("unit"), on_day(_POST)).distinct().subquery("in_unit")
+_LEDGER_OF_UNIT = Query(
+    select(_ENTRY.c.person_id, _ENTRY.c.category, func.sum(_ENTRY.c.credit_seconds))
+    .join_from(_IN_UNIT, _ENTRY, _ENTRY.c.person_id == _IN_UNIT.c.person_id)
+    .where(IN_LEDGER)
+    .group_by(_ENTRY.c.person_id, _ENTRY.c.category),
+    gives=tuple[int, str, int],
 )
 
 
 def seconds_of_unit(session: Session, ask: ReportQuery, unit_id: int) -> dict[int, dict[str, int]]:
-    """The same of those who are in one unit itself: person -> category -> seconds."""
+    """Credit seconds of those in one unit itself, person -> category -> seconds: the running totals for today, else the ledger as it stood."""
+    if ask.is_now:
+        rows = _TOTALS_OF_UNIT.all(session, unit=unit_id, day=ask.last, year=ask.year)
+    else:
+        rows = _LEDGER_OF_UNIT.all(session, unit=unit_id, first=ask.first, day=ask.last, until=ask.until)
     seconds: dict[int, dict[str, int]] = {}
-    statement = _TOTALS_OF_UNIT if ask.is_now else _LEDGER_OF_UNIT
-    for person_id, category, seconds_each in statement.all(session, unit=unit_id, **bind_values(ask)):
+    for person_id, category, seconds_each in rows:
         seconds.setdefault(person_id, {})[category] = seconds_each
     return seconds
 
 
-def bind_values(ask: ReportQuery) -> dict[str, Any]:
-    """What the shared SQL binds. Both databases take names that a statement does not use."""
-    return {"year": ask.year, "first": ask.first.isoformat(), "day": ask.last.isoformat(), "until": stamp(ask.until)}
-
-
 QUARTERS_PER_HOUR = 4
+
+
+def _quarters(seconds: ColumnElement[int]) -> ColumnElement[int]:
+    """Whole division of seconds gives the quarters that `shown_hours` rounds down to; a test holds the two together."""
+    return seconds * QUARTERS_PER_HOUR // bind("per_hour", Integer)
+
+
+def quarters_by_person(office: Office, *, is_now: bool) -> Select[tuple[int, int, int]]:
+    """(person_id, total, collective) in quarter hours: each category rounded down, then added.
+
+    Out of the ledger the categories of a person are summed in one pass of their entries, in the order in which the index has them: a GROUP BY
+    person and category sorts a million entries, 1.9 s against 1.0 s.
+    """
+    if is_now:
+        quarters = _quarters(_YEAR_TOTAL.c.seconds)
+        collective = func.coalesce(func.sum(quarters).filter(_YEAR_TOTAL.c.category == "collective"), 0)
+        of_year = select(_YEAR_TOTAL.c.person_id, func.sum(quarters).label("total"), collective.label("collective")).where(
+            _YEAR_TOTAL.c.year == bind("year")
+        )
+        return (of_year if office.whole else of_year.where(office.has(_YEAR_TOTAL.c.person_id))).group_by(_YEAR_TOTAL.c.person_id)
+    sums = [func.coalesce(func.sum(_ENTRY.c.credit_seconds).filter(_ENTRY.c.category == category), 0).label(category) for category in CATEGORIES]
+    entries = select(_ENTRY.c.person_id, *sums).where(IN_LEDGER)
+    by_person = (entries if office.whole else entries.where(office.has(_ENTRY.c.person_id))).group_by(_ENTRY.c.person_id).subquery("seconds")
+    total = sum((_quarters(by_person.c[category]) for category in CATEGORIES[1:]), _quarters(by_person.c[CATEGORIES[0]]))
+    return select(by_person.c.person_id, total.label("total"), _quarters(by_person.c.collective).label("collective"))
+
+
 _HOURS_CACHE: dict[int, Decimal] = {}
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import func, select, union_all
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, binds, columns, insert, table
+from bot.storage.tables.certificate import CertificateRow
+from bot.storage.tables.columns import Row
+from bot.storage.tables.exam import AttemptRow
+from bot.storage.tables.hours import EntryRow
+from bot.storage.tables.people import PersonRow
+from bot.storage.tables.study import AnswerRow
+from bot.storage.tables.system import AuditRow, BackupRow
 
-_RECORD = Statement("INSERT INTO backup (taken_at, folder, size, sha256, taken_by) VALUES (:taken_at, :folder, :size, :sha256, :by)")
-_LATEST = Statement("SELECT taken_at, folder, size FROM backup ORDER BY taken_at DESC LIMIT 1")
-_COUNTS = Statement(
-    """SELECT (SELECT COUNT(*) FROM person), (SELECT COUNT(*) FROM answer), (SELECT COUNT(*) FROM ledger), (SELECT COUNT(*) FROM attempt),
-              (SELECT COUNT(*) FROM certificate), (SELECT COUNT(*) FROM audit),
-              (SELECT MAX(arrived_at) FROM (SELECT MAX(recorded_at) AS arrived_at FROM answer UNION ALL SELECT MAX(recorded_at) FROM ledger) m)"""
-)
+_answers, _backups, _entries = table(AnswerRow), table(BackupRow), table(EntryRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,36 @@ class RecordedBackup:
     size: int
 
 
+_COUNTED: dict[str, type[Row]] = {
+    "people": PersonRow,
+    "answers": AnswerRow,
+    "entries": EntryRow,
+    "attempts": AttemptRow,
+    "certificates": CertificateRow,
+    "audit": AuditRow,
+}
+_newest = union_all(
+    select(func.max(_answers.c.recorded_at, type_=_answers.c.recorded_at.type).label("recorded_at")), select(func.max(_entries.c.recorded_at))
+).subquery("newest")
+_RECORD = Query(insert(_backups).values(binds("taken_at", "folder", "size", "sha256", "taken_by")))
+_LATEST = Query(select(*columns(_backups, RecordedBackup)).order_by(_backups.c.taken_at.desc()).limit(1), gives=RecordedBackup)
+_COUNTS = Query(
+    select(
+        *(select(func.count()).select_from(table(row)).scalar_subquery().label(name) for name, row in _COUNTED.items()),
+        select(func.max(_newest.c.recorded_at)).scalar_subquery().label("last_recorded_at"),
+    ),
+    gives=RecordCounts,
+)
+
+
 def record(session: Session, taken_at: datetime, folder: str, size: int, sha256: str, by: str) -> None:
-    _RECORD.run(session, taken_at=stamp(taken_at), folder=folder, size=size, sha256=sha256, by=by)
+    _RECORD.run(session, taken_at=taken_at, folder=folder, size=size, sha256=sha256, taken_by=by)
 
 
 def latest(session: Session) -> RecordedBackup | None:
     """The newest backup of this database; None when none was ever taken."""
-    row = _LATEST.one(session)
-    return None if row is None else RecordedBackup(moment(row[0]), row[1], row[2])
+    return _LATEST.first(session)
 
 
 def count_records(session: Session) -> RecordCounts:
-    people, answers, entries, attempts, certificates, audit, last = _COUNTS.one(session)
-    return RecordCounts(people, answers, entries, attempts, certificates, audit, None if last is None else moment(last))
+    return _COUNTS.one(session)

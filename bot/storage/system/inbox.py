@@ -10,29 +10,34 @@ import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
+from sqlalchemy import delete, select
 from sqlmodel import Session
 
 from bot.domain.message import Incoming, Reply, reply_from_json, reply_json
-from bot.storage.db.query import Query, Statement, binds, insert, table
-from bot.storage.tables.columns import stamp
-from bot.storage.tables.system import InboxRow
+from bot.storage.db.query import Query, bind, binds, insert, table
+from bot.storage.tables.system import InboxRow, TallyRow
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_FIND_REPLY = Statement("SELECT reply FROM inbox WHERE channel = :channel AND app = :app AND sender = :sender AND message_id = :message_id")
-_INBOX = table(InboxRow)
+_INBOX, _TALLY = table(InboxRow), table(TallyRow)
+_FIND_REPLY = Query(
+    select(_INBOX.c.reply).where(*(_INBOX.c[name] == bind(name) for name in ("channel", "app", "sender", "message_id"))),
+    gives=str,
+)
 _STORE_REPLY = Query(
     insert(_INBOX).values(binds("channel", "app", "sender", "message_id", "person_id", "arrived_at", "reply")).on_conflict_do_nothing()
 )
-_FORGET = Statement("DELETE FROM inbox WHERE arrived_at < :before")
-_COUNT = Statement("INSERT INTO tally (day, what, n) VALUES (:day, :what, 1) ON CONFLICT (day, what) DO UPDATE SET n = tally.n + 1")
+_FORGET = Query(delete(_INBOX).where(_INBOX.c.arrived_at < bind("before")))
+_COUNT = Query(
+    insert(_TALLY).values(binds("day", "what") | {"n": 1}).on_conflict_do_update(index_elements=["day", "what"], set_={"n": _TALLY.c.n + 1})
+)
 
 
 def stored_reply(session: Session, incoming: Incoming) -> Reply | None:
     """The reply that was stored for this message, or None when it is new."""
     sender = incoming.sender
-    row = _FIND_REPLY.one(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
-    return None if row is None else reply_from_json(json.loads(row[0]))
+    reply = _FIND_REPLY.first(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
+    return None if reply is None else reply_from_json(json.loads(reply))
 
 
 def store_replies(session: Session, replies: Sequence[tuple[Incoming, int, Reply]]) -> None:
@@ -61,9 +66,9 @@ def store_reply(session: Session, incoming: Incoming, person_id: int, reply: Rep
 
 def forget(session: Session, now: datetime, days: int = 7) -> int:
     """Delete what is older than any platform retries; the freshness window (10 minutes) is far shorter, so no deleted message can be replayed."""
-    return _FORGET.run(session, before=stamp(now - timedelta(days=days)))
+    return _FORGET.run(session, before=now - timedelta(days=days))
 
 
 def count(session: Session, kind: str, day: date) -> None:
     """Count one event of a day that belongs to no person, such as a stranger's message."""
-    _COUNT.run(session, day=day.isoformat(), what=kind)
+    _COUNT.run(session, day=day, what=kind)

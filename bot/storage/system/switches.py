@@ -5,24 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import select
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.system import SwitchRow
 
 PAUSED = "pushes_paused"
 """While it is on, nothing falls due and nothing is sent."""
 
-_READ = Statement("SELECT is_on, turned_by, turned_at, reason FROM switch WHERE name = :name")
-_TURN = Statement(
-    """INSERT INTO switch (name, is_on, turned_by, turned_at, reason) VALUES (:name, :is_on, :by, :at, :reason)
-       ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on, turned_by = excluded.turned_by, turned_at = excluded.turned_at,
-           reason = excluded.reason WHERE switch.is_on <> excluded.is_on"""
-)
-_SPANS = Statement("SELECT name FROM switch WHERE name >= 'held:' AND name < 'held;' ORDER BY name")
-_LATCH = Statement(
-    "INSERT INTO switch (name, is_on, turned_by, turned_at, reason) VALUES (:name, 1, 'system', :at, '') ON CONFLICT (name) DO NOTHING"
-)
+_switches = table(SwitchRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +27,41 @@ class SwitchTurn:
     reason: str
 
 
+_READ = Query(
+    select(*columns(_switches, SwitchTurn, by=_switches.c.turned_by, at=_switches.c.turned_at)).where(_switches.c.name == bind("name")),
+    gives=SwitchTurn,
+)
+_IS_ON = Query(select(_switches.c.is_on).where(_switches.c.name == bind("name")), gives=bool)
+_turning = insert(_switches).values(binds("name", "is_on", "turned_by", "turned_at", "reason"))
+_TURN = Query(
+    _turning.on_conflict_do_update(
+        index_elements=["name"],
+        set_={name: _turning.excluded[name] for name in ("is_on", "turned_by", "turned_at", "reason")},
+        where=_switches.c.is_on != _turning.excluded.is_on,
+    )
+)
+_SPANS = Query(
+    select(_switches.c.name).where(_switches.c.name >= "held:", _switches.c.name < "held;").order_by(_switches.c.name),
+    gives=str,
+)
+_LATCH = Query(
+    insert(_switches)
+    .values(binds("name", "turned_at") | {"is_on": True, "turned_by": "system", "reason": ""})
+    .on_conflict_do_nothing(index_elements=["name"])
+)
+
+
 def switch(session: Session, name: str) -> SwitchTurn | None:
-    row = _READ.one(session, name=name)
-    return None if row is None else SwitchTurn(bool(row[0]), row[1], moment(row[2]), row[3])
+    return _READ.first(session, name=name)
 
 
 def is_on(session: Session, name: str) -> bool:
-    row = _READ.one(session, name=name)
-    return row is not None and bool(row[0])
+    return _IS_ON.first(session, name=name) or False
 
 
 def turn(session: Session, name: str, on: bool, by: str, at: datetime, reason: str = "") -> bool:
     """True when this call turned it; False when it was in that state already."""
-    return _TURN.run(session, name=name, is_on=int(on), by=by, at=stamp(at), reason=reason) == 1
+    return _TURN.run(session, name=name, is_on=on, turned_by=by, turned_at=at, reason=reason) == 1
 
 
 def record_pause(session: Session, since: date, until: date, at: datetime) -> None:
@@ -57,9 +71,9 @@ def record_pause(session: Session, since: date, until: date, at: datetime) -> No
 
 def pause_spans(session: Session) -> list[tuple[date, date]]:
     """The recorded pauses of all pushes: first day, and the day on which they resumed."""
-    return [(date.fromisoformat(name[5:15]), date.fromisoformat(name[16:26])) for (name,) in _SPANS.all(session)]
+    return [(date.fromisoformat(name[5:15]), date.fromisoformat(name[16:26])) for name in _SPANS.all(session)]
 
 
 def claim_latch(session: Session, name: str, at: datetime) -> bool:
     """True for the first caller ever to claim this name."""
-    return _LATCH.run(session, name=name, at=stamp(at)) == 1
+    return _LATCH.run(session, name=name, turned_at=at) == 1

@@ -13,27 +13,27 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import Text, select, update
 from sqlmodel import Session
 
 from bot.logs import get_logger
 from bot.storage.db.database import Database
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, insert, table
+from bot.storage.tables.system import PlatformTokenRow
 
 log = get_logger(__name__)
 
 NONCE_BYTES = 12
 _INFO = b"xuefa-bot platform token v1"
-_INSERT = Statement("INSERT INTO platform_token (name, sealed, holder) VALUES (:name, '', '') ON CONFLICT DO NOTHING")
-_READ = Statement("SELECT sealed, expires_at FROM platform_token WHERE name = :name")
-_LEASE = Statement(
-    """UPDATE platform_token SET holder = :holder, lease_until = :until
-       WHERE name = :name AND (holder = :holder OR lease_until IS NULL OR lease_until <= :now)"""
+_tokens = table(PlatformTokenRow)
+_IS_FREE = (
+    _tokens.c.name == bind("key"),
+    (_tokens.c.holder == bind("holder_id")) | _tokens.c.lease_until.is_(None) | (_tokens.c.lease_until <= bind("now")),
 )
-_SAVE = Statement(
-    """UPDATE platform_token SET sealed = :sealed, expires_at = :expires_at, holder = '', lease_until = NULL
-       WHERE name = :name AND (holder = :holder OR lease_until IS NULL OR lease_until <= :now)"""
-)
+_INSERT = Query(insert(_tokens).values(binds("name") | {"sealed": "", "holder": ""}).on_conflict_do_nothing())
+_READ = Query(select(_tokens.c.sealed, _tokens.c.expires_at).where(_tokens.c.name == bind("name")), gives=tuple[str, datetime | None])
+_LEASE = Query(update(_tokens).values(holder=bind("holder_id", Text), lease_until=bind("until")).where(*_IS_FREE))
+_SAVE = Query(update(_tokens).values(binds("sealed", "expires_at") | {"holder": "", "lease_until": None}).where(*_IS_FREE))
 
 
 class ExpiringToken(Protocol):
@@ -65,11 +65,12 @@ class SealedTokens(Generic[T]):
         self._clock = clock
 
     async def read(self, key: str) -> T | None:
-        row = await self._database.read(lambda session: _READ.one(session, name=key))
-        if row is None or not row[0] or row[1] is None:
+        stored = await self._database.read(lambda session: _READ.first(session, name=key))
+        if stored is None:
             return None
-        value = self._open(key, row[0])
-        return None if value is None else self._make(value, moment(row[1]))
+        sealed, expires_at = stored
+        value = self._open(key, sealed) if sealed and expires_at is not None else None
+        return None if value is None or expires_at is None else self._make(value, expires_at)
 
     async def lease(self, key: str, holder: str, seconds: float) -> bool:
         """True for the one holder who may fetch now; a lease that is not given back ends after `seconds`."""
@@ -77,7 +78,7 @@ class SealedTokens(Generic[T]):
         def take_lease(session: Session) -> bool:
             now = self._clock()
             _INSERT.run(session, name=key)
-            return _LEASE.run(session, name=key, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=seconds))) == 1
+            return _LEASE.run(session, key=key, holder_id=holder, now=now, until=now + timedelta(seconds=seconds)) == 1
 
         return await self._database.write(take_lease, of=("token", key))
 
@@ -87,8 +88,7 @@ class SealedTokens(Generic[T]):
 
         def store(session: Session) -> bool:
             _INSERT.run(session, name=key)
-            now = stamp(self._clock())
-            return _SAVE.run(session, name=key, holder=holder, sealed=sealed, expires_at=stamp(token.expires_at), now=now) == 1
+            return _SAVE.run(session, key=key, holder_id=holder, sealed=sealed, expires_at=token.expires_at, now=self._clock()) == 1
 
         if not await self._database.write(store, of=("token", key)):
             log.info("token came too late", key=key)

@@ -37,6 +37,10 @@ def moment(stamped: str) -> datetime:
     return datetime.fromisoformat(stamped)
 
 
+def _moment_or_none(stamped: str | None) -> datetime | None:
+    return None if stamped is None else datetime.fromisoformat(stamped)
+
+
 class MomentType(TypeDecorator[datetime]):
     """Aware datetime in code, UTC text in the row."""
 
@@ -48,6 +52,10 @@ class MomentType(TypeDecorator[datetime]):
 
     def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
         return None if value is None else moment(value)
+
+    def result_processor(self, dialect: Any, coltype: object) -> Callable[[Any], datetime | None]:
+        """Past SQLAlchemy's wrappers, which cost more than the work (0.1 s in 300,000 values)."""
+        return _moment_or_none
 
 
 class DayType(TypeDecorator[date]):
@@ -63,6 +71,9 @@ class DayType(TypeDecorator[date]):
         return None if value is None else date.fromisoformat(value)
 
 
+_FLAGS = {None: None, 0: False, 1: True}
+
+
 class FlagType(TypeDecorator[bool]):
     """True or false as 1 or 0."""
 
@@ -73,7 +84,10 @@ class FlagType(TypeDecorator[bool]):
         return None if value is None else int(value)
 
     def process_result_value(self, value: int | None, dialect: Any) -> bool | None:
-        return None if value is None else bool(value)
+        return _FLAGS[value]
+
+    def result_processor(self, dialect: Any, coltype: object) -> Callable[[Any], bool | None]:
+        return _FLAGS.__getitem__
 
 
 class JsonType(TypeDecorator[Any]):

@@ -16,8 +16,8 @@ from bot.services.contest import host_lock, live_host
 from bot.services.contest.host_lock import LiveHost
 from bot.services.library.catalog import Catalog
 from bot.storage.contest.live_state import LiveState
+from bot.storage.db.commits import Busy, InDoubt
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 from bot.web.contest.live_feed import LiveFeed, stream
 from bot.web.sessions import RequestBody, WebSessions
 from bot.web.templates import Templates
@@ -157,6 +157,8 @@ class ConsolePage:
             await self._database.write(work, of=visitor.learner.id)
         except Refusal as refusal:
             return web.json_response({"say": str(refusal)}, status=409)
+        except InDoubt:
+            return web.json_response({"say": "系统繁忙，这一步办成没有暂时确认不了，请看屏幕停在哪一步再点。"}, status=409)
         except Busy:
             return web.json_response({"say": "系统繁忙，这一步没有办，请再点一次。"}, status=409)
         self._feed.poke()

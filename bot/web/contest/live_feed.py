@@ -18,9 +18,9 @@ from bot.services.contest import live_results, live_views
 from bot.services.contest.live_results import LiveStanding
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
+from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.storage.db.engine import driver_errors
-from bot.storage.db.writer import Busy
 
 log = get_logger(__name__)
 

@@ -61,7 +61,7 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
     def work(session: Session) -> Prepared:
         catalog = load_catalog(session, library, policy, now)
         _seated(session, people, now)
-        learner = accounts.find_learner(session, Address("wecom", AGENT, HOST), now.date().isoformat())
+        learner = accounts.find_learner(session, Address("wecom", AGENT, HOST), now.date())
         assert learner is not None
         host = host_lock.host_of(session, learner, "wecom")
         names = [name for name in sorted(catalog.drawn) if library.questions[name].kind == "single"][:questions]

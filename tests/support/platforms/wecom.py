@@ -35,6 +35,7 @@ class WeComPlatform:
         self.members = {"zhangsan", "lisi"}
         self.unlicensed: set[str] = set()
         self.recalled: list[str] = []
+        self.trusts_us = True
         self.faults = Faults()
         self.token = "wecom-token"
         self.departments: list[dict[str, Any]] = []
@@ -50,6 +51,7 @@ class WeComPlatform:
         app.router.add_get("/cgi-bin/department/list", self._departments)
         app.router.add_get("/cgi-bin/user/list", self._users)
         app.router.add_get("/cgi-bin/gettoken", self._token)
+        app.router.add_get("/cgi-bin/agent/get", self._agent)
         app.router.add_post("/cgi-bin/message/send", self._send)
         app.router.add_post("/cgi-bin/message/update_template_card", self._update)
 
@@ -57,6 +59,16 @@ class WeComPlatform:
         if request.query.get("corpid") != CORP or request.query.get("corpsecret") != SECRET:
             return web.json_response(refusal(40001, "invalid credential"))
         return web.json_response({"errcode": 0, "errmsg": "ok", "access_token": self.token, "expires_in": 7200})
+
+    async def _agent(self, request: web.Request) -> web.Response:
+        wrong = self._unknown(request)
+        if not self.trusts_us:
+            wrong = refusal(
+                60020, "not allow to access from your ip, hint: [1733], from ip: 203.0.113.9, more info at https://open.work.weixin.qq.com"
+            )
+        if request.query.get("agentid") != AGENT:
+            wrong = wrong or refusal(40056, "invalid agentid")
+        return web.json_response(wrong or {"errcode": 0, "errmsg": "ok", "agentid": int(AGENT), "name": "学法"})
 
     async def _send(self, request: web.Request) -> web.Response:
         message = await request.json()
