@@ -46,7 +46,8 @@ _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\ud
 def _structlog() -> ModuleType:
     """structlog, loaded when something is logged or configured, and without rich, with which it would draw on a terminal what we write as JSON."""
     had_rich = sys.modules.get("rich")
-    sys.modules["rich"] = None  # type: ignore[assignment]  # the import system's way to say that there is none
+    # The import system's way to say that there is none.
+    sys.modules["rich"] = None  # type: ignore[assignment]
     try:
         import structlog
     finally:
