@@ -9,15 +9,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from sqlmodel import Session
 
 from bot.commands import registry, router, tasks
+from bot.commands.actions import CONFIRM
 from bot.commands.help import GREETINGS, STRANGER_REPLY, welcome
-from bot.commands.router import Command, Context
-from bot.commands.study import quiz
+from bot.commands.router import Context
+from bot.commands.study import lessons, quiz
 from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
+from bot.domain.text import wording
 from bot.domain.times import day_of
 from bot.logs import get_logger
 from bot.services.library.catalog import Catalog
@@ -33,7 +36,10 @@ IN_DOUBT_REPLY = Reply("系统繁忙，这条消息是否已记录暂时确认�
 BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
 IN_GROUP_REPLY = Reply("未记录：群里别人也看得到，学习、答题、考试、学时和查询都请在和我的单聊里发送。")
 NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
-
+CONSENTS = frozenset({"确认", "确定", "是", "是的", "好", "好的", "嗯", "可以", "对的", "没问题", "ok", "yes", "y"})
+"""What people answer to a question whether they mean it."""
+CONSENT_TIME = timedelta(minutes=10)
+"""How long such a question stands."""
 SAID_IN_GROUPS = frozenset(("帮助",))
 """Commands whose answer concerns nobody, so that others may read it."""
 MAX_REMEMBERED_REFUSALS = 10_000
@@ -79,8 +85,8 @@ class Dispatcher:
             reply.set_result(IN_GROUP_REPLY)
             return reply
         decided: asyncio.Future[Reply]
-        if named is not None and named[0].read_only:
-            decided = loop.create_task(self._look_up(incoming, *named))
+        if named is not None and named.command.read_only:
+            decided = loop.create_task(self._look_up(incoming))
         else:
             together = self._answer_together if named is None and _may_be_answer(incoming) else None
             work = partial(self._attend, incoming=incoming)
@@ -156,26 +162,29 @@ class Dispatcher:
         if incoming.kind == "unfollow":
             return NO_REPLY
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice") else None
-        if named is None or named[0].role is not None:
+        if named is None or named.command.role is not None:
             inbox.count(ctx.session, "stranger", ctx.today)
             return STRANGER_REPLY
         accounts.lock_unbound_account(ctx.session, incoming.sender)
         if (known_reply := inbox.stored_reply(ctx.session, incoming)) is not None:
             return known_reply
-        reply = named[0].handler(ctx, named[1])
+        reply = named.command.handler(ctx, named.argument)
         bound = accounts.find_learner(ctx.session, incoming.sender, ctx.today)
         if bound is not None:
             inbox.store_reply(ctx.session, incoming, bound.id, reply)
         return reply
 
-    async def _look_up(self, incoming: Incoming, command: Command, argument: str) -> Reply:
+    async def _look_up(self, incoming: Incoming) -> Reply:
         """A command that only reads takes its time on the read connection; the reply (and what the audit is to know) is written after."""
 
         def read(session: Session) -> tuple[Context, Reply] | None:
             ctx = self._context(session, incoming)
-            if ctx.learner is None or inbox.stored_reply(session, incoming) is not None or not command.is_for(ctx.learner):
+            if ctx.learner is None or inbox.stored_reply(session, incoming) is not None:
                 return None
-            return ctx, command.handler(ctx, argument)
+            heard = quiz.hear(ctx)
+            if heard is None or not heard.command.read_only or not heard.command.is_for(ctx.learner):
+                return None
+            return ctx, heard.command.handler(ctx, heard.argument)
 
         try:
             outcome = await self.database.read(read)
@@ -205,36 +214,44 @@ def _may_be_answer(incoming: Incoming) -> bool:
     """Whether a message that names no command may answer what is in hand, by `respond`."""
     if incoming.kind not in ("text", "voice", "tap"):
         return False
-    return bool(incoming.task) or (bool(incoming.text.strip()) and not _is_greeting(incoming.text))
+    return bool(incoming.task) or (bool(incoming.text.strip()) and incoming.text not in CONSENTS and not _is_greeting(incoming.text))
 
 
 def _is_greeting(text: str) -> bool:
     return router.normalize(text).rstrip("!。~").lower() in GREETINGS
 
 
+def _consented_words(ctx: Context) -> str:
+    """What 确认 stands for: the button that asked for it under the last reply, where that is lately and asked for one thing. Empty otherwise."""
+    if wording.trim(router.normalize(ctx.incoming.text)).lower() not in CONSENTS:
+        return ""
+    last_reply = inbox.last_reply(ctx.session, ctx.incoming.sender, ctx.now - CONSENT_TIME)
+    asked = [button.say for button in last_reply.buttons if CONFIRM[0] in button.say] if last_reply is not None else []
+    return asked[0] if len(asked) == 1 else ""
+
+
 def respond(ctx: Context) -> Reply:
     """What a bound person is told: events are greeted, taps go to their task, words to their command, the rest to the open question."""
-    incoming = ctx.incoming
-    match incoming.kind:
+    match ctx.incoming.kind:
         case "unfollow" | "enter":
             return NO_REPLY
         case "follow":
             return welcome(ctx)
         case "other":
             return NOT_TEXT_REPLY
-    if incoming.task:
-        return quiz.handle_tap(ctx, incoming.task, incoming.text)
-    if not incoming.text.strip():
+    if ctx.incoming.task:
+        return quiz.handle_tap(ctx, ctx.incoming.task, ctx.incoming.text)
+    if not ctx.incoming.text.strip():
         return NOT_TEXT_REPLY
-    if _is_greeting(incoming.text):
+    if _is_greeting(ctx.incoming.text):
         return welcome(ctx)
-    named = registry.find(incoming.text, strict=True)
-    if named is None and (named := registry.find(incoming.text)) is not None and quiz.awaits_free_text(ctx):
-        named = None
-    if named is not None and named[0].is_for(ctx.learner):
-        return named[0].handler(ctx, named[1])
-    if named is not None:
-        log.info("not allowed", command=named[0].name, staff_no=ctx.me.staff_no)
-        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {named[0].name}", "", outcome="refused")
-        return router.unknown_command(ctx, incoming.text)
-    return quiz.handle_typed(ctx, incoming.text) or router.unknown_command(ctx, incoming.text)
+    if words := _consented_words(ctx):
+        ctx.incoming = replace(ctx.incoming, text=words)
+    heard = quiz.hear(ctx)
+    if heard is not None and heard.command.is_for(ctx.learner):
+        return heard.command.handler(ctx, heard.argument)
+    if heard is not None:
+        log.info("not allowed", command=heard.command.name, staff_no=ctx.me.staff_no)
+        audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, f"命令 {heard.command.name}", "", outcome="refused")
+        return router.unknown_command(ctx, ctx.incoming.text)
+    return quiz.handle_typed(ctx, ctx.incoming.text) or lessons.open_by_title(ctx) or router.unknown_command(ctx, ctx.incoming.text)

@@ -253,7 +253,11 @@ EXAMPLES = (
 )
 
 
-@command("设置", argument="<项目 内容>")
+def _names_setting(_: Context, text: str) -> bool:
+    return text.partition(" ")[0] in {*_PREFERENCE_SETTERS, *_GOAL_SETTERS}
+
+
+@command("设置", argument="<项目 内容>", takes=_names_setting)
 def change_settings(ctx: Context, text: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
     current = accounts.get_preference(ctx.session, ctx.me.id)
@@ -343,4 +347,12 @@ def _preference_lines(preference: Preference) -> list[str]:
 
 
 def _buttons(preference: Preference) -> tuple[Option, ...]:
-    return (Option("设置 周报 关", "关闭周报") if preference.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))
+    """The settings that people change, a tap each; what is typed has its examples in the text."""
+    return (
+        Option("设置 推送 默认", "推送按活动时间") if preference.push_at else Option("设置 推送 08:30", "每天 08:30 推送"),
+        Option("设置 免打扰 默认", "免打扰改回默认")
+        if preference.quiet != DEFAULT_QUIET_HOURS
+        else Option("设置 免打扰 22:00-07:00", "免打扰 22 点到 7 点"),
+        Option("设置 周报 关", "关闭周报") if preference.digest else Option("设置 周报 开", "开启周报"),
+        Option("我的学时", "我的学时"),
+    )

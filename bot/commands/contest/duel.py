@@ -15,6 +15,7 @@ from bot.services.contest.duel import DuelInvitation, JoinedDuel
 from bot.services.study.quiz import AnswerOutcome
 
 FOUR_PLAYER_WORDS = ("4", "四人", "4人", "四人赛", "四人对战")
+TWO_PLAYER_WORDS = ("2", "双人", "两人", "双人赛", "双人对战")
 DECLINE_WORDS = ("谢绝", "不", "不来", "拒绝", "没空")
 AGAIN_BUTTONS = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
 
@@ -33,7 +34,7 @@ def duel(ctx: Context, text: str) -> Reply:
         return messages.question_reply(
             contest_duel.current_question(ctx.session, ctx.catalog, current, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {remaining}。"
         )
-    if not text or text in ("2", "双人", "两人") or text in FOUR_PLAYER_WORDS:
+    if not text or text in TWO_PLAYER_WORDS or text in FOUR_PLAYER_WORDS:
         return _invitation_reply(
             contest_duel.find_opponent(ctx.session, ctx.catalog, ctx.me, 4 if text in FOUR_PLAYER_WORDS else 2, ctx.now, ctx.rng)
         )
@@ -42,6 +43,18 @@ def duel(ctx: Context, text: str) -> Reply:
         raise Refusal(f"一次最多邀请 {max(duel_values.PLAYER_COUNTS) - 1} 人。")
     people = [contest_duel.find_colleague(ctx.session, name, ctx.now) for name in names]
     return _invitation_reply(contest_duel.invite(ctx.session, ctx.me, people, ctx.now))
+
+
+@command("四人赛", "四人对战")
+def four_players(ctx: Context, _: str) -> Reply:
+    """四个人同答 5 道题，凑齐就开始；和“对战 四人”一样。"""
+    return duel(ctx, FOUR_PLAYER_WORDS[1])
+
+
+@command("双人对战", "双人赛", "一对一")
+def two_players(ctx: Context, _: str) -> Reply:
+    """找一位同事比一场；和“对战”一样。"""
+    return duel(ctx, "")
 
 
 @command("应战", argument="<编号>")
