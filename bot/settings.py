@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -70,6 +71,9 @@ def parse_limits(text: str) -> dict[str, int]:
     return limits
 
 
+_PUBLIC_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
+OWN_PATHS = ("certificates", "channels", "chat", "console", "exam", "healthz", "lesson", "metrics", "readyz", "screen", "static")
+"""What the paths of the service begin with."""
 PREFIX = "BOT_"
 BEIJING_TIME = ("Asia/Shanghai", "Asia/Chongqing", "Asia/Chungking", "Asia/Harbin", "PRC")
 PROJECT = Path(__file__).resolve().parents[1]
@@ -127,6 +131,23 @@ class Settings(BaseSettings):
             raise ValueError("只能是 Asia/Shanghai：年度、每日上限和截止时间都按北京时间计（规则 D14）")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def whole_address(cls, value: str) -> str:
+        """An address without query, user or fragment; the path before our own paths must not be read as one of ours."""
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            usable = False
+        if not usable or not _PUBLIC_PATH.fullmatch(parts.path) or parts.query or parts.fragment:
+            raise ValueError("应写作 https://域名 或 https://域名/路径，例如 https://law.example.gov.cn/xuefa，不带问号、井号和空格")
+        if (first := parts.path.strip("/").partition("/")[0]) in OWN_PATHS:
+            raise ValueError(f"的路径不能以 /{first} 开头：服务自己用着这个路径，请换一个，例如 https://域名/xuefa")
+        return value.rstrip("/")
+
     @field_validator("database_url")
     @classmethod
     def known_database(cls, value: SecretStr) -> SecretStr:
@@ -155,6 +176,11 @@ class Settings(BaseSettings):
         if path == url or not path or path == ":memory:" or Path(path).is_absolute() or not (PROJECT / "content").is_dir():
             return url
         return f"sqlite:///{PROJECT / path}"
+
+    @property
+    def base_path(self) -> str:
+        """The path of `public_url`, under which a browser finds the service; empty where there is none."""
+        return urlsplit(self.public_url).path
 
     @property
     def host(self) -> str:

@@ -103,3 +103,4 @@ def _measure_database(database: Database, metrics: Metrics) -> None:
         metrics.commit_seconds.observe(seconds)
     metrics.queue_depth.set(database.depth)
     metrics.commit_failures.set(database.gauges.failures)
+    metrics.database_lost.set(database.gauges.lost)

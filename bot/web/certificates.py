@@ -86,7 +86,9 @@ class CertificatePages:
         query = parse_number(f"{typed}-{code}" if code else typed)
         if query is None:
             return self._show(typed, 404)
-        return web.Response(status=303, headers={"Location": page_path(full_number(query.number, query.code) if query.code else query.number)})
+        return web.Response(
+            status=303, headers={"Location": self._pages.base + page_path(full_number(query.number, query.code) if query.code else query.number)}
+        )
 
     async def _page(self, request: web.Request) -> web.Response:
         typed = request.match_info["number"][:MAX_TYPED_LENGTH]
@@ -144,7 +146,7 @@ class CertificatePages:
             problem = "number"
         now = self._clock()
         asked_at = f"{chinese_date(day_of(now))} {clock_of(now)}"
-        full = "" if found is None or found.held is None else page_path(full_number(found.held.number, found.held.code))
+        full = "" if found is None or found.held is None else self._pages.base + page_path(full_number(found.held.number, found.held.code))
         body = None if found is None or found.held is None else found.held.body
         response = self._pages.show(
             "certificates/check.html",

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from bot import logs
 from bot.storage.db.writer import Busy
@@ -139,3 +140,25 @@ def connection_factory(server: web.Server, loop: asyncio.AbstractEventLoop) -> C
         return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False, access_log=None)  # type: ignore[arg-type]
 
     return connection
+
+
+def serve_under(server: web.Server, base: str) -> None:
+    """Take requests under `base` as those without it, so that it matters to nobody whether the reverse proxy takes the path off."""
+    if not base:
+        return
+    make_request: Any = server.request_factory
+
+    def make(message: Any, *further: Any) -> Any:
+        if message.path == base or message.path.startswith((f"{base}/", f"{base}?")):
+            path = message.path[len(base) :]
+            message = message._replace(path=path if path.startswith("/") else f"/{path}", url=_without(message.url, base))
+        return make_request(message, *further)
+
+    server.request_factory = make
+
+
+def _without(url: URL, base: str) -> URL:
+    """The URL of a request, without the path under which it was asked."""
+    return URL.build(
+        scheme=url.scheme, authority=url.raw_authority, path=url.raw_path[len(base) :] or "/", query_string=url.raw_query_string, encoded=True
+    )

@@ -51,6 +51,10 @@ class Busy(Exception):
     """The database could not be written in time (locked, full, read-only or overloaded): nothing was recorded."""
 
 
+class DatabaseLost(Busy):
+    """The file of the database was moved, replaced or removed under the service: what is recorded now would be in no file that anybody has."""
+
+
 class Stopped(Busy):
     """The database no longer accepts work: it is being stopped."""
 
@@ -86,14 +90,17 @@ class Gauges:
     batch: int = 0
     commit_seconds: float = 0.0
     failures: int = 0
+    lost: int = 0
     committed: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Writer(threading.Thread):
     """One writer thread with its connection and its queue."""
 
-    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int) -> None:
+    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int, check_file: Callable[[], None]) -> None:
+        """`check_file` raises where the database's file is no longer the one that was opened; it is asked before every commit."""
         super().__init__(name=f"writer-{number}", daemon=True)
+        self._check_file = check_file
         self._engine = engine
         self._gauges = gauges
         self._prelock = prelock
@@ -253,6 +260,7 @@ class Writer(threading.Thread):
                         raw.execute("RELEASE SAVEPOINT job")
                     elif raw.total_changes != written:
                         raise _BatchSpoilt from wrong
+            self._check_file()
         for job in batch:
             job.settled = True
 

@@ -33,7 +33,7 @@ class ScreenPage:
 
     async def show(self, request: web.Request) -> web.Response:
         live, named = await self._found(request)
-        events = f"/screen/{live.id}/events{f'?k={live.secret}' if named else ''}"
+        events = f"{self._pages.base}/screen/{live.id}/events{f'?k={live.secret}' if named else ''}"
         return self._pages.show("live/screen.html", contest=live, events=events, home=self._home())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -56,7 +56,9 @@ class ScreenPage:
         """The page for a phone that has scanned the code: the command to send, and where."""
         live, _ = await self._found(request)
         command = f"竞赛 {live.code}"
-        return self._pages.show("live/join.html", contest=live, words=command, chat=f"/chat?say={quote(command)}" if self._chat else "")
+        return self._pages.show(
+            "live/join.html", contest=live, words=command, chat=f"{self._pages.base}/chat?say={quote(command)}" if self._chat else ""
+        )
 
     async def _found(self, request: web.Request) -> tuple[LiveState, bool]:
         """The live contest, and whether the address carries its secret. 404 for a contest that was never opened."""
