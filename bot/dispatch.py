@@ -20,6 +20,7 @@ from bot.commands.router import Command, Context
 from bot.commands.study import quiz
 from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
 from bot.domain.times import day_of
+from bot.logs import pseudonym
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.db.writer import Busy
@@ -30,14 +31,42 @@ log = structlog.get_logger()
 
 BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
 BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
+HURRIED_REPLY = Reply("未记录：您发得太快了，请过一会儿再发。")
 NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 
+PACE_SECONDS = 60.0
+MOST_PACED = 20_000
+"""Of how many people the last minute is remembered."""
 MAX_REMEMBERED_REFUSALS = 10_000
 """How many refused messages are known again; together with the platforms' retries, seconds apart, far more than are under way."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What no database keeps as text: NUL and half characters."""
 
 Note = Callable[[str, str, float], None]
+
+
+class PersonalPace:
+    """How many messages each person may send in a minute, on whatever channel; copies of a message that was let in are let in again."""
+
+    def __init__(self, a_minute: int) -> None:
+        self._most = a_minute
+        self._heard: OrderedDict[Address, OrderedDict[str, float]] = OrderedDict()
+
+    def admits(self, sender: Address, message_id: str, now: float) -> bool:
+        """`now` in seconds, of any clock that only goes forward."""
+        heard = self._heard.get(sender)
+        if heard is None:
+            heard = self._heard[sender] = OrderedDict()
+            if len(self._heard) > MOST_PACED:
+                self._heard.popitem(last=False)
+        self._heard.move_to_end(sender)
+        while heard and next(iter(heard.values())) <= now - PACE_SECONDS:
+            heard.popitem(last=False)
+        if message_id not in heard:
+            if len(heard) >= self._most:
+                return False
+            heard[message_id] = now
+        return True
 
 
 class Dispatcher:
@@ -47,12 +76,16 @@ class Dispatcher:
     taken for the answer to a question that was put in the meantime. `pages` is where our own pages stand, once somebody has said so.
     """
 
-    def __init__(self, database: Database, catalog: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None) -> None:
+    def __init__(
+        self, database: Database, catalog: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None, a_minute: int = 0
+    ) -> None:
+        """`a_minute` bounds what one person may send (0: no bound)."""
         self.database = database
         self.catalog = catalog
         self.rng = rng or random.SystemRandom()
         self.note = note or (lambda what, channel, value: None)
         self.pages = ""
+        self._pace = PersonalPace(a_minute) if a_minute else None
         self._refused: OrderedDict[tuple[Address, str], Reply] = OrderedDict()
 
     def handle(self, incoming: Incoming) -> asyncio.Future[Reply]:
@@ -65,6 +98,10 @@ class Dispatcher:
         started = time.perf_counter()
         if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
             reply.set_result(known_reply)
+            return reply
+        if self._pace is not None and not self._pace.admits(incoming.sender, incoming.message_id, loop.time()):
+            self.note("hurried", incoming.sender.channel, 1)
+            reply.set_result(HURRIED_REPLY)
             return reply
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
@@ -91,6 +128,8 @@ class Dispatcher:
         except Refusal as refusal:
             self.note("refusal", channel, 1)
             reply = self._refusal(incoming, refusal)
+            if refusal.audited is not None:
+                self._audit_refusal(incoming, *refusal.audited)
         except Busy as busy:
             log.warning("shed", channel=channel, reason=str(busy))
             self.note("shed", channel, 1)
@@ -102,6 +141,18 @@ class Dispatcher:
         self.note("handle_seconds", channel, time.perf_counter() - started)
         if not settled.done():
             settled.set_result(reply)
+
+    def _audit_refusal(self, incoming: Incoming, actor: str, action: str, target: str, detail: str) -> None:
+        """Write down that a look or a word of power was refused, in a transaction of its own; that it was not written is said in the log."""
+
+        def write(session: Session) -> None:
+            audit.record(session, incoming.arrived, actor, incoming.sender.channel, action, target, outcome="refused", detail=detail)
+
+        def settled(written: asyncio.Future[None]) -> None:
+            if not written.cancelled() and (wrong := written.exception()) is not None:
+                log.error("refusal not audited", action=action, reason=type(wrong).__name__)
+
+        self.database.submit(write, of=incoming.sender).add_done_callback(settled)
 
     def _refusal(self, incoming: Incoming, refusal: Refusal) -> Reply:
         """The refusal in words: of several copies that were under way together, those of the first."""
@@ -120,7 +171,14 @@ class Dispatcher:
             return self._meet(ctx)
         if (known_reply := inbox.stored_reply(session, incoming)) is not None:
             return known_reply
-        reply = respond(ctx)
+        try:
+            reply = respond(ctx)
+        except Refusal as refusal:
+            # What was written is rolled back with the transaction: the line of the audit goes into one of its own.
+            refusal.audited = _refused_power(ctx, refusal)
+            raise
+        if (refused := ctx.refused_power) is not None:
+            audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *refused, outcome="refused")
         inbox.store_reply(session, incoming, ctx.learner.id, reply)
         return reply
 
@@ -156,7 +214,11 @@ class Dispatcher:
             ctx = self._context(session, incoming)
             if ctx.learner is None or inbox.stored_reply(session, incoming) is not None or not command.is_for(ctx.learner):
                 return None
-            return ctx, command.handler(ctx, argument)
+            try:
+                return ctx, command.handler(ctx, argument)
+            except Refusal as refusal:
+                refusal.audited = _refused_power(ctx, refusal)
+                raise
 
         outcome = await self.database.read(read)
         if outcome is None:
@@ -167,6 +229,8 @@ class Dispatcher:
             if (known_reply := inbox.stored_reply(session, incoming)) is not None:
                 return known_reply
             inbox.store_reply(session, incoming, ctx.me.id, reply)
+            if ctx.refused_power is not None:
+                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.refused_power, outcome="refused")
             if ctx.audit_entry is not None:
                 audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audit_entry)
             return reply
@@ -179,6 +243,16 @@ def _may_be_answer(incoming: Incoming) -> bool:
     if incoming.kind not in ("text", "voice", "tap"):
         return False
     return bool(incoming.task) or (bool(incoming.text.strip()) and not _is_greeting(incoming.text))
+
+
+def _refused_power(ctx: Context, refusal: Refusal) -> tuple[str, str, str, str] | None:
+    """Actor, action, target and reason, where what was refused is a word of power or a look at others; None for what everybody may try."""
+    if ctx.refused_power is not None:
+        return (ctx.me.staff_no, *ctx.refused_power, "")
+    named = registry.find(ctx.incoming.text)
+    if named is None or named[0].role is None or ctx.learner is None:
+        return None
+    return ctx.me.staff_no, f"命令 {named[0].name}", named[1][:80], str(refusal)[:200]
 
 
 def _is_greeting(text: str) -> bool:
@@ -207,7 +281,6 @@ def respond(ctx: Context) -> Reply:
     if named is not None and named[0].is_for(ctx.learner):
         return named[0].handler(ctx, named[1])
     if named is not None:
-        log.info("not allowed", command=named[0].name, staff_no=ctx.me.staff_no)
-        audit.record(ctx.session, ctx.now, ctx.me.staff_no, incoming.sender.channel, f"命令 {named[0].name}", "", outcome="refused")
-        return router.unknown_command(ctx, incoming.text)
+        log.info("not allowed", command=named[0].name, person=pseudonym(incoming.sender))
+        ctx.refused_power = (f"命令 {named[0].name}", named[1][:80])
     return quiz.handle_typed(ctx, incoming.text) or router.unknown_command(ctx, incoming.text)

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from bot.channels.config import CallbackLimits, ChannelConfig
@@ -25,6 +25,8 @@ from bot.channels.wechat.config import WeChatConfig
 from bot.channels.wecom.config import WeComConfig
 from bot.channels.zwding.config import ZwDingConfig
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, limits_with
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 class _Section(BaseModel):
@@ -43,6 +45,9 @@ class LimitSettings(CallbackLimits):
 
     queue: int = Field(20000, ge=10)
     busy_seconds: float = Field(2.0, gt=0, le=4)
+    person_a_minute: int = Field(120, ge=20)
+    streams_an_address: int = Field(50, ge=1)
+    code_minutes: int = Field(10, ge=5, le=10_080)
     reading_chars_a_minute: int = Field(400, ge=100, le=2000)
     platform: str = ""
 
@@ -71,6 +76,17 @@ def parse_limits(text: str) -> dict[str, int]:
     return limits
 
 
+def parse_networks(text: str) -> Networks:
+    """Networks from "127.0.0.1,10.0.0.0/8". ValueError, in a Chinese sentence, for any other text."""
+    networks = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            networks.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as wrong:
+            raise ValueError(f"「{part[:40]}」不是地址或网段，应写作 10.0.0.5 或 10.0.0.0/8，多个用逗号隔开") from wrong
+    return tuple(networks)
+
+
 _PUBLIC_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
 OWN_PATHS = ("certificates", "channels", "chat", "console", "exam", "healthz", "lesson", "metrics", "readyz", "screen", "static")
 """What the paths of the service begin with."""
@@ -91,6 +107,8 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///var/bot.db")
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
+    metrics_listen: str = ""
+    trusted_proxies: str = "127.0.0.0/8,::1"
     timezone: str = "Asia/Shanghai"
     operator: str = ""
     wecom: WeComConfig = WeComConfig()
@@ -111,9 +129,17 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
-    @field_validator("listen")
+    @field_validator("trusted_proxies")
     @classmethod
-    def host_and_port(cls, value: str) -> str:
+    def known_networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
+    @field_validator("listen", "metrics_listen")
+    @classmethod
+    def host_and_port(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "metrics_listen":
+            return value
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("应写作 地址:端口，例如 127.0.0.1:8080")

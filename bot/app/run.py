@@ -33,6 +33,7 @@ from bot.commands.tasks import card_code
 from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
 from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
 from bot.services.certificate.pdf import CertificatePrinter
+from bot.settings import parse_networks
 from bot.storage.db.engine import DRIVER_ERRORS
 from bot.storage.db.writer import Busy, DatabaseLost
 from bot.storage.delivery import queue
@@ -90,6 +91,7 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
     """The whole web application, and the names of the channels that are on."""
     web_app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
     web_app.on_response_prepare.append(middleware.add_headers)
+    web_app[middleware.TRUSTED_PROXIES] = parse_networks(app.settings.trusted_proxies)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tokens = SealedTokens(app.database, lambda key: secret_of(app.settings, key), Token, app.clock)
     outbound = Outbound(tokens=tokens, clock=app.clock, note=app.metrics.note, holder=holder, secrets=app.settings.secrets())
@@ -158,8 +160,29 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
     web_app.cleanup_ctx.append(schedule_context)
     attach_pages(web_app, app, with_log_context(app.dispatcher.handle))
     health.attach(web_app, _readiness_check(app))
-    app.metrics.attach(web_app)
+    if app.settings.metrics_listen:
+        web_app.cleanup_ctx.append(partial(_metrics_context, app))
+    else:
+        app.metrics.attach(web_app)
     return web_app, [channel.name for channel in channels]
+
+
+async def _metrics_context(app: App, _: web.Application) -> AsyncIterator[None]:
+    """/metrics on an address of its own, for who may see it."""
+    metrics_app = web.Application()
+    app.metrics.attach(metrics_app)
+    runner = web.AppRunner(metrics_app, access_log=None)
+    await runner.setup()
+    host, _colon, port = app.settings.metrics_listen.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except OSError as wrong:
+        await runner.cleanup()
+        raise Refusal(
+            f"不能在 BOT_METRICS_LISTEN={app.settings.metrics_listen} 上监听（{os.strerror(wrong.errno or 0)}），请换一个地址或端口。"
+        ) from wrong
+    yield
+    await runner.cleanup()
 
 
 def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
@@ -370,7 +393,7 @@ def attach_pages(web_app: web.Application, app: App, handle: IncomingHandler) ->
     CertificatePages(app.database, app.clock, pages, CertificatePrinter(app.settings.web.font), lambda: app.dispatcher.pages).attach(web_app)
     sessions = WebSessions(app.database, app.clock, pages, app.settings.public_url)
     ExamPage(sessions, app.database, lambda: app.catalog, handle, partial(card_code, "exam"), app.clock).attach(web_app)
-    feed = LiveFeed(app.database, lambda: app.catalog, app.clock)
+    feed = LiveFeed(app.database, lambda: app.catalog, app.clock, app.settings.limits.streams_an_address)
     feed.attach(web_app)
     ScreenPage(app.database, feed, pages, lambda: app.dispatcher.pages, chat=app.settings.web.local_chat).attach(web_app)
     ConsolePage(app.database, lambda: app.catalog, app.clock, feed, sessions, pages).attach(web_app)

@@ -61,8 +61,8 @@ def _read(declared: Mapping[str, tuple[Any, ActValue, Any]], typed: Mapping[str,
     return values
 
 
-def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
-    """Do it, rehearse it or look, print what follows, and end with its status."""
+def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> Outcome:
+    """Do it, rehearse it or look, print what follows, and end with its status or give back what came of it."""
     from bot.storage.db.rehearsal import rehearse
 
     if not action.effect:
@@ -79,6 +79,7 @@ def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
     _print(action, outcome, apply=apply)
     if outcome.status:
         raise typer.Exit(outcome.status)
+    return outcome
 
 
 def _act(session: Session, action: Action, *, applies: bool = True) -> Any:

@@ -24,7 +24,7 @@ from bot.services.delivery import plan, progress, send
 from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
+from bot.storage.db.writer import DATABASE_AWAY, Busy
 from bot.storage.delivery import outcomes, queue
 from bot.storage.delivery.queue import SendResult
 
@@ -109,8 +109,8 @@ class DeliveryWorker:
             self._wake.clear()
             try:
                 busy = await self.round()
-            except Busy as error:
-                log.warning("delivery worker waits for the database", reason=str(error))
+            except DATABASE_AWAY as error:
+                log.warning("delivery worker waits for the database", reason=str(error).partition("\n")[0])
                 busy = 0
             except Exception:
                 log.exception("delivery worker's round failed")

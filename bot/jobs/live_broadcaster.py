@@ -26,8 +26,6 @@ from bot.services.delivery.plan import DeliveryGroup, OpenChannels
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
 from bot.storage.db.database import Database
-from bot.storage.db.engine import DRIVER_ERRORS
-from bot.storage.db.writer import Busy
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +71,7 @@ class LiveBroadcaster:
             wait = IDLE_INTERVAL
             try:
                 wait = ACTIVE_INTERVAL if await self.look() else IDLE_INTERVAL
-            except (Busy, *DRIVER_ERRORS) as error:
+            except DATABASE_AWAY as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("live broadcaster failed")

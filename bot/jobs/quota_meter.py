@@ -18,7 +18,6 @@ from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWi
 from bot.services.delivery import quota
 from bot.services.delivery.quota import MessageUsage, UsedQuota
 from bot.storage.db.database import Database
-from bot.storage.db.writer import Busy
 
 log = structlog.get_logger(__name__)
 
@@ -113,8 +112,8 @@ class QuotaMeter:
             used = await self._database.write(lambda session: quota.record_usage(session, _sum_usages(unwritten), now, self._all), of="delivery")
         except Exception as error:
             self._unwritten = unwritten + self._unwritten
-            if isinstance(error, Busy):
-                log.warning("said and not counted yet", reason=str(error), count=len(unwritten))
+            if isinstance(error, DATABASE_AWAY):
+                log.warning("said and not counted yet", reason=str(error).partition("\n")[0], count=len(unwritten))
             else:
                 log.exception("said and not counted")
         else:

@@ -28,6 +28,7 @@ COUNTERS = {
     "refused": ("bot_callbacks_refused", "Callbacks turned away: forged, stale, oversized, malformed"),
     "stale": ("bot_callbacks_stale", "Of these, from another hour: when nothing else comes, this host's clock is wrong"),
     "former_key": ("bot_callbacks_former_key", "Callbacks accepted by the old token, key or secret while both are taken"),
+    "hurried": ("bot_hurried", "Messages of people who sent more in a minute than one may: nothing was recorded"),
     "shed": ("bot_shed", "Messages answered with 系统繁忙: nothing was recorded"),
     "failed": ("bot_failures", "Messages that ended in an error of ours"),
     "late": ("bot_late_replies", "Replies that missed the platform's deadline and were sent actively"),

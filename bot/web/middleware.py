@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -162,3 +163,21 @@ def _without(url: URL, base: str) -> URL:
     return URL.build(
         scheme=url.scheme, authority=url.raw_authority, path=url.raw_path[len(base) :] or "/", query_string=url.raw_query_string, encoded=True
     )
+
+
+TRUSTED_PROXIES: web.AppKey[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = web.AppKey("trusted_proxies", tuple)
+"""The networks of our own reverse proxies: what they say of whom they speak for is believed."""
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
+
+
+def address_of(request: web.Request) -> str:
+    """Whose requests are counted together: an address, of IPv6 the network of one line. Behind our proxies, the last whom none of them is."""
+    trusted = request.app.get(TRUSTED_PROXIES, LOOPBACK)
+    hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
+    try:
+        peer = ipaddress.ip_address(request.remote or "")
+        while hops and any(peer in network for network in trusted):
+            peer = ipaddress.ip_address(hops.pop())
+    except ValueError:
+        return request.remote or ""
+    return str(ipaddress.ip_network(f"{peer}/64", strict=False)) if peer.version == 6 else str(peer)

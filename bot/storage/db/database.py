@@ -37,8 +37,7 @@ class DatabaseFile:
         self._gauges = gauges
         self._pinned: tuple[int, int] | None = None
         if self.path is not None:
-            # First of all: the engine's own listener makes a file that is not there.
-            event.listen(engine, "do_connect", self._before_connect, insert=True)
+            event.listen(engine, "do_connect", self._before_connect)
 
     def pin(self) -> None:
         """From now on the file has to stay the one that stands there."""

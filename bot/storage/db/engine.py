@@ -37,7 +37,7 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False}, hide_parameters=True)
         if path and path != ":memory:":
-            event.listen(engine, "do_connect", partial(_create_private, Path(path)))
+            event.listen(engine, "do_connect", partial(_create_private, Path(path)), once=True)
         event.listen(engine, "connect", partial(_configure_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_immediate)
         return engine
@@ -48,7 +48,10 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
 
 
 def _create_private(path: Path, *_: object) -> None:
-    """Make a database that is not there yet as a file of this user alone: SQLite would let everybody read it, and gives its log the same mode."""
+    """Make a database that is not there yet as a file of this user alone: SQLite would let everybody read it, and gives its log the same mode.
+
+    Before the first connection only: a file that goes away later is not made anew (bot/storage/db/database.py, `DatabaseFile`).
+    """
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlmodel import Session
 
 from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
@@ -57,6 +57,10 @@ class DatabaseLost(Busy):
 
 class Stopped(Busy):
     """The database no longer accepts work: it is being stopped."""
+
+
+DATABASE_AWAY = (Busy, OperationalError, InterfaceError, sqlite3.OperationalError, psycopg.OperationalError)
+"""What a database that is locked, full or away raises, for who looks again a moment later: a line in the log, and no fault of ours."""
 
 
 class _BatchSpoilt(Exception):

@@ -48,13 +48,17 @@ class WatchedContest:
     frames: dict[FrameKind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
     compared: dict[FrameKind, str] = field(default_factory=dict)
     watchers: dict[asyncio.Event, FrameKind] = field(default_factory=dict)
+    addresses: dict[asyncio.Event, str] = field(default_factory=dict)
 
 
 class LiveFeed:
     """One a process."""
 
-    def __init__(self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
-        self._database, self._catalog, self._clock = database, catalog, clock
+    def __init__(
+        self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime], an_address: int = MAX_PUBLIC_WATCHERS
+    ) -> None:
+        """`an_address`: how many streams without secret or session one address may hold."""
+        self._database, self._catalog, self._clock, self._an_address = database, catalog, clock, an_address
         self._watched: dict[int, WatchedContest] = {}
         self._task: asyncio.Task[None] | None = None
         self._poke = asyncio.Event()
@@ -68,14 +72,19 @@ class LiveFeed:
         self._poke.set()
 
     @asynccontextmanager
-    async def watch(self, contest_id: int, kind: FrameKind) -> AsyncIterator[AsyncIterator[str]]:
+    async def watch(self, contest_id: int, kind: FrameKind, address: str = "") -> AsyncIterator[AsyncIterator[str]]:
         """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
         kinds = [watcher_kind for watched in self._watched.values() for watcher_kind in watched.watchers.values()]
         if self.closing or len(kinds) >= MAX_WATCHERS or (kind == "public" and kinds.count("public") >= MAX_PUBLIC_WATCHERS):
             raise web.HTTPServiceUnavailable
+        held = [other for watched in self._watched.values() for other in watched.addresses.values()]
+        if kind == "public" and held.count(address) >= self._an_address:
+            raise web.HTTPTooManyRequests
         watched = self._watched.setdefault(contest_id, WatchedContest())
         changed = asyncio.Event()
         watched.watchers[changed] = kind
+        if kind == "public":
+            watched.addresses[changed] = address
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on())
         self.poke()
@@ -83,6 +92,7 @@ class LiveFeed:
             yield self._frames(watched, changed, kind)
         finally:
             watched.watchers.pop(changed, None)
+            watched.addresses.pop(changed, None)
             if not watched.watchers:
                 self._watched.pop(contest_id, None)
 

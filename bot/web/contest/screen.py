@@ -12,6 +12,7 @@ from aiohttp import web
 from bot.storage.contest import live_state
 from bot.storage.contest.live_state import LiveState
 from bot.storage.db.database import Database
+from bot.web import middleware
 from bot.web.contest.live_feed import LiveFeed, stream
 from bot.web.templates import Templates
 
@@ -38,7 +39,7 @@ class ScreenPage:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         live, named = await self._found(request)
-        async with self._feed.watch(live.id, "named" if named else "public") as frames:
+        async with self._feed.watch(live.id, "named" if named else "public", middleware.address_of(request)) as frames:
             return await stream(request, frames)
 
     async def qr(self, request: web.Request) -> web.Response:
