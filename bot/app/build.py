@@ -90,7 +90,7 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
         load_catalog(database, root or loader.data_root(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits
     )
     metrics = Metrics()
-    dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note, a_minute=limits.person_a_minute)
     dispatcher.pages = settings.public_url.rstrip("/")
     metrics.add_measure(lambda registry: _measure_database(database, registry))
     return App(settings, database, loaded_catalog, dispatcher, metrics, ReplyQuota(database, clock, loaded_catalog.limits), clock)
@@ -103,3 +103,4 @@ def _measure_database(database: Database, metrics: Metrics) -> None:
         metrics.commit_seconds.observe(seconds)
     metrics.queue_depth.set(database.depth)
     metrics.commit_failures.set(database.gauges.failures)
+    metrics.database_lost.set(database.gauges.lost)

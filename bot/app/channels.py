@@ -56,7 +56,9 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
     }
     channels: list[Channel] = []
     if settings.web.local_chat:
-        channels.append(LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS))
+        channels.append(
+            LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS, base=settings.base_path)
+        )
     for name in CHANNELS:
         if not settings.is_on(name):
             continue

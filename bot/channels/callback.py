@@ -54,6 +54,13 @@ REFUSED = CallbackResponse(b"bad request", status=400)
 BROKEN = CallbackResponse("系统出了点问题，请稍后再试".encode(), status=500)
 
 
+def record_key(note: Note, channel: str, former: str) -> None:
+    """While an old token or key is taken beside the new: write down by which of them a callback was accepted."""
+    log.info("callback accepted", channel=channel, by=f"former {former}" if former else "current")
+    if former:
+        note("former_key", channel, 1)
+
+
 def json_response(answer: Mapping[str, Any]) -> CallbackResponse:
     return CallbackResponse(encode(answer), JSON)
 

@@ -31,7 +31,7 @@ from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_state
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
-from bot.storage.db.engine import driver_errors
+from bot.storage.db.engine import database_away
 from bot.storage.delivery import outcomes, queue
 from bot.storage.delivery.queue import SendResult
 
@@ -196,8 +196,8 @@ class DeliveryWorker:
             claimed = 0
             try:
                 claimed = await self.round()
-            except Busy as error:
-                log.warning("delivery worker waits for the database", reason=str(error))
+            except database_away(Busy) as error:
+                log.warning("delivery worker waits for the database", reason=str(error).partition("\n")[0])
             except Exception:
                 log.exception("delivery worker's round failed")
             if not claimed and not self._stopping.is_set():
@@ -216,7 +216,7 @@ class DeliveryWorker:
             pause = LIVE_IDLE_INTERVAL
             try:
                 pause = LIVE_INTERVAL if await self.look_live() else LIVE_IDLE_INTERVAL
-            except driver_errors(Busy) as error:
+            except database_away(Busy) as error:
                 log.warning("live contests not looked at", reason=type(error).__name__)
             except Exception:
                 log.exception("live contests not looked at")

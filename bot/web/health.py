@@ -10,6 +10,7 @@ from datetime import datetime
 from aiohttp import web
 
 from bot.logs import get_logger
+from bot.storage.db.commits import DatabaseLost
 
 log = get_logger(__name__)
 
@@ -37,6 +38,8 @@ def attach(app: web.Application, check: Check) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 readiness = await check()
+        except DatabaseLost:
+            return web.json_response({"status": "database_moved"}, status=503)
         except Exception as failed:
             log.warning("not ready", error=type(failed).__name__)
             return web.json_response({"status": "database"}, status=503)

@@ -22,7 +22,7 @@ FEW = {
     "storage": {"db", "tables", "migrations", "files"},
     "services": {"hooks", "links", "demo"},
     "commands": {"registry", "router", "tasks", "actions", "help", "links", "questions"},
-    "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "public_series"},
+    "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "doctor", "public_series"},
     "jobs": {"schedule", "delivery_worker", "reply_quota"},
     "web": {"sessions", "middleware", "templates", "health", "metrics", "certificates"},
 }

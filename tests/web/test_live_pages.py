@@ -65,8 +65,8 @@ class Hall:
 
 
 @asynccontextmanager
-async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
-    async with running_service(engine, [*HOSTS, *PLAYERS]) as service:
+async def hall(engine: Engine, *, public_url: str = "", **more: Any) -> AsyncIterator[Hall]:
+    async with running_service(engine, [*HOSTS, *PLAYERS], public_url=public_url) as service:
 
         def work(session: Session) -> tuple[int, str, str]:
             for one in HOSTS:

@@ -107,7 +107,16 @@ class WeComChannel:
         self._corp_id = config.corp_id
         self._agent_id = str(int(config.agent_id))
         self._limits = context.limits
-        self.codec = EnvelopeCodec(reveal(config.token), reveal(config.aes_key), config.corp_id, freshness=context.limits.freshness_seconds)
+        self.codec = EnvelopeCodec(
+            reveal(config.token),
+            reveal(config.aes_key),
+            config.corp_id,
+            former_token=reveal(config.former_token),
+            former_aes_key=reveal(config.former_aes_key),
+            former_until=config.former_until.timestamp() if config.former_until is not None else 0,
+            freshness=context.limits.freshness_seconds,
+        )
+        self._former_is_taken = config.former_is_taken
         self._clock = context.clock
         self._note = context.note
         self._quota = context.quota
@@ -154,6 +163,8 @@ class WeComChannel:
         """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, parts = sealed_part(body)
         opened = self.codec.open(stamp, sealed, arrived.timestamp())
+        if self._former_is_taken(arrived):
+            callback.record_key(self._note, self.name, opened.former)
         if parts.get(b"AgentID", b"") not in (b"", self._agent_id.encode()):
             raise BadEnvelope("agent")
         return parse_message(opened.plain, self._agent_id, arrived), opened.key

@@ -31,6 +31,10 @@ class InDoubt(Busy):
     """COMMIT was sent, its answer was lost, and the database was not reached since: it may or may not have been recorded."""
 
 
+class DatabaseLost(Busy):
+    """The file of the database was moved, replaced or removed under the service: what is recorded now would be in no file that anybody has."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Identity:
     """A transaction as PostgreSQL knows it, and the backend that runs it."""

@@ -9,19 +9,66 @@ another thread. A result is returned only after it is on disk (bot/docs/reliabil
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from bot.storage.db.commits import Busy, transaction
+from bot.logs import get_logger
+from bot.storage.db.commits import Busy, DatabaseLost, transaction
 from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 from bot.storage.db.writer import SWEEP_SECONDS, Gauges, OnError, Prelock, T, Together, Work, WriteJob, Writer
+
+log = get_logger(__name__)
+
+
+class DatabaseFile:
+    """The file of an SQLite database, and which file it was when the service began to write to it."""
+
+    def __init__(self, engine: Engine, gauges: Gauges) -> None:
+        path = engine.url.database or ""
+        self.path = Path(path) if is_sqlite(engine) and path not in ("", ":memory:") else None
+        self._gauges = gauges
+        self._pinned: tuple[int, int] | None = None
+        if self.path is not None:
+            event.listen(engine, "do_connect", self._before_connect)
+
+    def pin(self) -> None:
+        """From now on the file has to stay the one that stands there."""
+        if self.path is not None and self.path.exists():
+            self._pinned = self._found()
+
+    def check(self) -> None:
+        """Raises `DatabaseLost` where another file, or none, stands at the path; the log says when that begins and when it is over."""
+        if self._pinned is None:
+            return
+        lost = self._found() != self._pinned
+        if lost != bool(self._gauges.lost):
+            self._gauges.lost = int(lost)
+            if lost:
+                log.error("database file gone", file=str(self.path), cure="put the very file back, or restart with the file that is to be used")
+            else:
+                log.warning("database file is back", file=str(self.path))
+        if lost:
+            raise DatabaseLost(f"{self.path} is no longer the file that was opened")
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)  # type: ignore[arg-type]
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _before_connect(self, *_: object) -> None:
+        # A connection to a path where nothing stands would make an empty database there.
+        self.check()
 
 
 class Database:
@@ -30,10 +77,12 @@ class Database:
     def __init__(self, engine: Engine, *, prelock: Prelock | None = None, limit: int = 20_000, writers: int = 3, patience: float = 4.0) -> None:
         self.engine = engine
         self.gauges = Gauges()
+        self.file = DatabaseFile(engine, self.gauges)
         self._limit = limit
         self._patience = patience
         single_writer = is_sqlite(engine)
-        self._writers = [Writer(engine, self.gauges, None if single_writer else prelock, number) for number in range(1 if single_writer else writers)]
+        shared_prelock = None if single_writer else prelock
+        self._writers = [Writer(engine, self.gauges, shared_prelock, number, self.file.check) for number in range(1 if single_writer else writers)]
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
         self._thread = threading.local()
         self._reader_connections: list[Connection] = []
@@ -44,6 +93,7 @@ class Database:
         return sum(len(writer.waiting) + len(writer.urgent) for writer in self._writers)
 
     def start(self) -> None:
+        self.file.pin()
         for writer in self._writers:
             writer.start()
 
@@ -113,6 +163,7 @@ class Database:
 
     def _read(self, work: Work[T]) -> T:
         """`read`, in a reader thread, over the connection that the thread keeps: opening one takes longer than most reads."""
+        self.file.check()
         connection: Connection | None = getattr(self._thread, "connection", None)
         if connection is not None:
             try:

@@ -85,14 +85,17 @@ class Gauges:
     batch: int = 0
     commit_seconds: float = 0.0
     failures: int = 0
+    lost: int = 0
     committed: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Writer(threading.Thread):
     """One writer thread with its connection and its queue."""
 
-    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int) -> None:
+    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int, check_file: Callable[[], None]) -> None:
+        """`check_file` raises where the database's file is no longer the one that was opened; it is asked before every commit."""
         super().__init__(name=f"writer-{number}", daemon=True)
+        self._check_file = check_file
         self._engine = engine
         self._gauges = gauges
         self._prelock = prelock
@@ -268,6 +271,7 @@ class Writer(threading.Thread):
                     raise _BatchSpoilt from wrong
                 if job.on_error is not None:
                     job.on_error(session, wrong)
+        self._check_file()
 
 
 def _work_together(session: Session, batch: list[WriteJob], *, savepoints: bool) -> set[int]:

@@ -28,6 +28,7 @@ from bot.storage.contest.live_state import LiveState
 from bot.storage.db.commits import Busy, InDoubt
 from bot.storage.db.database import Database
 from bot.storage.db.engine import driver_errors
+from bot.web import middleware
 from bot.web.sessions import RequestBody, WebSessions
 from bot.web.templates import Templates
 
@@ -60,13 +61,17 @@ class WatchedContest:
     frames: dict[FrameKind, tuple[datetime, dict[str, Any]]] = field(default_factory=dict)
     compared: dict[FrameKind, str] = field(default_factory=dict)
     watchers: dict[asyncio.Event, FrameKind] = field(default_factory=dict)
+    addresses: dict[asyncio.Event, str] = field(default_factory=dict)
 
 
 class LiveFeed:
     """One a process."""
 
-    def __init__(self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime]) -> None:
-        self._database, self._catalog, self._clock = database, catalog, clock
+    def __init__(
+        self, database: Database, catalog: Callable[[], Catalog], clock: Callable[[], datetime], an_address: int = MAX_PUBLIC_WATCHERS
+    ) -> None:
+        """`an_address`: how many streams without secret or session one address may hold."""
+        self._database, self._catalog, self._clock, self._an_address = database, catalog, clock, an_address
         self._watched: dict[int, WatchedContest] = {}
         self._task: asyncio.Task[None] | None = None
         self._poke = asyncio.Event()
@@ -80,14 +85,19 @@ class LiveFeed:
         self._poke.set()
 
     @asynccontextmanager
-    async def watch(self, contest_id: int, kind: FrameKind) -> AsyncIterator[AsyncIterator[str]]:
+    async def watch(self, contest_id: int, kind: FrameKind, address: str = "") -> AsyncIterator[AsyncIterator[str]]:
         """JSON frames of a contest, the present one first, then one at each change; an empty one when nothing has changed for a while."""
         kinds = [watcher_kind for watched in self._watched.values() for watcher_kind in watched.watchers.values()]
         if self.closing or len(kinds) >= MAX_WATCHERS or (kind == "public" and kinds.count("public") >= MAX_PUBLIC_WATCHERS):
             raise web.HTTPServiceUnavailable
+        held = [other for watched in self._watched.values() for other in watched.addresses.values()]
+        if kind == "public" and held.count(address) >= self._an_address:
+            raise web.HTTPTooManyRequests
         watched = self._watched.setdefault(contest_id, WatchedContest())
         changed = asyncio.Event()
         watched.watchers[changed] = kind
+        if kind == "public":
+            watched.addresses[changed] = address
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on())
         self.poke()
@@ -95,6 +105,7 @@ class LiveFeed:
             yield self._frames(watched, changed, kind)
         finally:
             watched.watchers.pop(changed, None)
+            watched.addresses.pop(changed, None)
             if not watched.watchers:
                 self._watched.pop(contest_id, None)
 
@@ -219,12 +230,12 @@ class ScreenPage:
 
     async def show(self, request: web.Request) -> web.Response:
         live, named = await self._found(request)
-        events = f"/screen/{live.id}/events{f'?k={live.secret}' if named else ''}"
+        events = f"{self._pages.base}/screen/{live.id}/events{f'?k={live.secret}' if named else ''}"
         return self._pages.show("live/screen.html", contest=live, events=events, home=self._home())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         live, named = await self._found(request)
-        async with self._feed.watch(live.id, "named" if named else "public") as frames:
+        async with self._feed.watch(live.id, "named" if named else "public", middleware.address_of(request)) as frames:
             return await stream(request, frames)
 
     async def qr(self, request: web.Request) -> web.Response:
@@ -242,7 +253,9 @@ class ScreenPage:
         """The page for a phone that has scanned the code: the command to send, and where."""
         live, _ = await self._found(request)
         command = f"竞赛 {live.code}"
-        return self._pages.show("live/join.html", contest=live, words=command, chat=f"/chat?say={quote(command)}" if self._chat else "")
+        return self._pages.show(
+            "live/join.html", contest=live, words=command, chat=f"{self._pages.base}/chat?say={quote(command)}" if self._chat else ""
+        )
 
     async def _found(self, request: web.Request) -> tuple[LiveState, bool]:
         """The live contest, and whether the address carries its secret. 404 for a contest that was never opened."""
