@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -89,6 +88,8 @@ def _look_up(engine: Engine, identity: _Identity) -> bool:
                         {"backend": identity.backend, "xid": str(int(identity.xid) % 2**32)},
                     )
         except DBAPIError as wrong:
+            import psycopg  # which is here if it has failed
+
             if isinstance(wrong.orig, psycopg.DataError):
                 # "transaction ID is in the future": the server that took over never received it.
                 return False
