@@ -94,6 +94,8 @@ def _look_up(engine: Engine, identity: _Identity) -> bool:
                         {"backend": identity.backend, "xid": str(int(identity.xid) % 2**32)},
                     )
         except DBAPIError as wrong:
+            import psycopg  # which is here if it has failed
+
             if isinstance(wrong.orig, psycopg.DataError):
                 # "transaction ID is in the future": the server that took over never received it.
                 return False
