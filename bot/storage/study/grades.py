@@ -19,9 +19,6 @@ from bot.storage.tables.study import AnswerRow, SittingItemRow
 _ANSWER, _ITEM, _CONFIRMATION, REGRADE = (table(row) for row in (AnswerRow, SittingItemRow, ConfirmationRow, RegradeRow))
 _LATER = REGRADE.alias("later")
 
-IS_NEWEST_REMARK = """NOT EXISTS (SELECT 1 FROM remark z WHERE z.sitting_id = m.sitting_id AND z.n = m.n AND z.correction_id > m.correction_id)"""
-"""Said of `remark m`: no later correction of the same place."""
-
 
 def is_newest_regrade_of(place: FromClause) -> ColumnElement[bool]:
     """Whether a regrade is of a place (`sitting_id`, `n`), and no later correction has graded that place anew."""
