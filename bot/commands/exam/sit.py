@@ -33,6 +33,7 @@ from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
 from bot.storage.exam.attempts import PaperPlace
 from bot.storage.study import current_task as study_current_task
+from bot.storage.study import sittings
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
 _REVIEW = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
@@ -290,9 +291,8 @@ def _pause(ctx: Context, sitting_id: int) -> Reply:
 
 
 def _expects_text(ctx: Context, sitting_id: int) -> bool:
-    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
-    shown = paper_view.shown_item(ctx.session, ctx.catalog, sitting_id, status.place)
-    return shown is not None and not shown.options
+    in_hand = sittings.current_item(ctx.session, sitting_id)
+    return in_hand is not None and not ctx.catalog.question(ctx.session, in_hand[1].version_id).choices
 
 
 tasks.register(TaskKind("exam", "e", _answer_typed, _answer_tapped, _resume, _next_item, _skip, _pause, _expects_text, _answer_together))
