@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-import structlog
 from sqlmodel import Session
 
 from bot.commands import registry, router, tasks
@@ -23,18 +22,20 @@ from bot.commands.study import lessons, quiz
 from bot.domain.message import NO_REPLY, Address, Incoming, Refusal, Reply
 from bot.domain.text import wording
 from bot.domain.times import day_of
+from bot.logs import get_logger, pseudonym
 from bot.services.library.catalog import Catalog
 from bot.storage.db.commits import Busy, InDoubt
 from bot.storage.db.database import Database
 from bot.storage.people import accounts
 from bot.storage.system import audit, inbox
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 BUSY_REPLY = Reply("系统繁忙，未记录，请稍后再发一次。")
 IN_DOUBT_REPLY = Reply("系统繁忙，这条消息是否已记录暂时确认不了。请过几分钟发送「继续」，看看停在哪一题，再决定要不要重发。")
 BROKEN_REPLY = Reply("系统出了点问题，这条消息未记录，请稍后再试。")
 IN_GROUP_REPLY = Reply("未记录：群里别人也看得到，学习、答题、考试、学时和查询都请在和我的单聊里发送。")
+HURRIED_REPLY = Reply("未记录：您发得太快了，请过一会儿再发。")
 NOT_TEXT_REPLY = Reply("目前只看得懂文字和按钮，请用文字回复。发送「帮助」看看能做什么。")
 CONSENTS = frozenset({"确认", "确定", "是", "是的", "好", "好的", "嗯", "可以", "对的", "没问题", "ok", "yes", "y"})
 """What people answer to a question whether they mean it."""
@@ -42,12 +43,39 @@ CONSENT_TIME = timedelta(minutes=10)
 """How long such a question stands."""
 SAID_IN_GROUPS = frozenset(("帮助",))
 """Commands whose answer concerns nobody, so that others may read it."""
+PACE_SECONDS = 60.0
+MOST_PACED = 20_000
+"""Of how many people the last minute is remembered."""
 MAX_REMEMBERED_REFUSALS = 10_000
 """How many refused messages of people who are not bound are known again; far more than platforms retry, seconds apart."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What no database keeps as text: NUL and half characters."""
 
 Note = Callable[[str, str, float], None]
+
+
+class PersonalPace:
+    """How many messages each person may send in a minute, on whatever channel; copies of a message that was let in are let in again."""
+
+    def __init__(self, a_minute: int) -> None:
+        self._most = a_minute
+        self._heard: OrderedDict[Address, OrderedDict[str, float]] = OrderedDict()
+
+    def admits(self, sender: Address, message_id: str, now: float) -> bool:
+        """`now` in seconds, of any clock that only goes forward."""
+        heard = self._heard.get(sender)
+        if heard is None:
+            heard = self._heard[sender] = OrderedDict()
+            if len(self._heard) > MOST_PACED:
+                self._heard.popitem(last=False)
+        self._heard.move_to_end(sender)
+        while heard and next(iter(heard.values())) <= now - PACE_SECONDS:
+            heard.popitem(last=False)
+        if message_id not in heard:
+            if len(heard) >= self._most:
+                return False
+            heard[message_id] = now
+        return True
 
 
 class Dispatcher:
@@ -58,12 +86,16 @@ class Dispatcher:
     who is not bound there is no row to keep it in: it is remembered in memory. `pages` is where our own pages stand, once somebody has said so.
     """
 
-    def __init__(self, database: Database, catalog: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None) -> None:
+    def __init__(
+        self, database: Database, catalog: Callable[[], Catalog], *, rng: random.Random | None = None, note: Note | None = None, a_minute: int = 0
+    ) -> None:
+        """`a_minute` bounds what one person may send (0: no bound)."""
         self.database = database
         self.catalog = catalog
         self.rng = rng or random.SystemRandom()
         self.note = note or (lambda what, channel, value: None)
         self.pages = ""
+        self._pace = PersonalPace(a_minute) if a_minute else None
         self._refused: OrderedDict[tuple[Address, str], Reply] = OrderedDict()
 
     def handle(self, incoming: Incoming) -> asyncio.Future[Reply]:
@@ -76,6 +108,10 @@ class Dispatcher:
         started = time.perf_counter()
         if (known_reply := self._refused.get((incoming.sender, incoming.message_id))) is not None:
             reply.set_result(known_reply)
+            return reply
+        if self._pace is not None and not self._pace.admits(incoming.sender, incoming.message_id, loop.time()):
+            self.note("hurried", incoming.sender.channel, 1)
+            reply.set_result(HURRIED_REPLY)
             return reply
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
@@ -127,6 +163,9 @@ class Dispatcher:
         """Keep the reply of a refused message; what failed otherwise is not decided, and may be sent again."""
         if not isinstance(wrong, Refusal):
             return
+        if wrong.audited is not None:
+            actor, action, target, detail = wrong.audited
+            audit.record(session, incoming.arrived, actor, incoming.sender.channel, action, target, outcome="refused", detail=detail)
         learner = accounts.find_learner(session, incoming.sender, day_of(incoming.arrived))
         if learner is not None:
             inbox.store_reply(session, incoming, learner.id, _refused(wrong))
@@ -145,7 +184,14 @@ class Dispatcher:
             return self._meet(ctx)
         if (known_reply := inbox.stored_reply(session, incoming)) is not None:
             return known_reply
-        reply = respond(ctx)
+        try:
+            reply = respond(ctx)
+        except Refusal as refusal:
+            # What was written is rolled back with the transaction: the line of the audit goes into one of its own.
+            refusal.audited = _refused_power(ctx, refusal)
+            raise
+        if (refused := ctx.refused_power) is not None:
+            audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *refused, outcome="refused")
         inbox.store_reply(session, incoming, ctx.learner.id, reply)
         return reply
 
@@ -184,7 +230,11 @@ class Dispatcher:
             heard = quiz.hear(ctx)
             if heard is None or not heard.command.read_only or not heard.command.is_for(ctx.learner):
                 return None
-            return ctx, heard.command.handler(ctx, heard.argument)
+            try:
+                return ctx, heard.command.handler(ctx, heard.argument)
+            except Refusal as refusal:
+                refusal.audited = _refused_power(ctx, refusal)
+                raise
 
         try:
             outcome = await self.database.read(read)
@@ -199,6 +249,8 @@ class Dispatcher:
             if (known_reply := inbox.stored_reply(session, incoming)) is not None:
                 return known_reply
             inbox.store_reply(session, incoming, ctx.me.id, reply)
+            if ctx.refused_power is not None:
+                audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.refused_power, outcome="refused")
             if ctx.audit_entry is not None:
                 audit.record(session, ctx.now, ctx.me.staff_no, incoming.sender.channel, *ctx.audit_entry)
             return reply
@@ -215,6 +267,16 @@ def _may_be_answer(incoming: Incoming) -> bool:
     if incoming.kind not in ("text", "voice", "tap"):
         return False
     return bool(incoming.task) or (bool(incoming.text.strip()) and incoming.text not in CONSENTS and not _is_greeting(incoming.text))
+
+
+def _refused_power(ctx: Context, refusal: Refusal) -> tuple[str, str, str, str] | None:
+    """Actor, action, target and reason, where what was refused is a word of power or a look at others; None for what everybody may try."""
+    if ctx.refused_power is not None:
+        return (ctx.me.staff_no, *ctx.refused_power, "")
+    named = registry.find(ctx.incoming.text)
+    if named is None or named[0].role is None or ctx.learner is None:
+        return None
+    return ctx.me.staff_no, f"命令 {named[0].name}", named[1][:80], str(refusal)[:200]
 
 
 def _is_greeting(text: str) -> bool:
@@ -251,7 +313,6 @@ def respond(ctx: Context) -> Reply:
     if heard is not None and heard.command.is_for(ctx.learner):
         return heard.command.handler(ctx, heard.argument)
     if heard is not None:
-        log.info("not allowed", command=heard.command.name, staff_no=ctx.me.staff_no)
-        audit.record(ctx.session, ctx.now, ctx.me.staff_no, ctx.incoming.sender.channel, f"命令 {heard.command.name}", "", outcome="refused")
-        return router.unknown_command(ctx, ctx.incoming.text)
+        log.info("not allowed", command=heard.command.name, person=pseudonym(ctx.incoming.sender))
+        ctx.refused_power = (f"命令 {heard.command.name}", heard.argument[:80])
     return quiz.handle_typed(ctx, ctx.incoming.text) or lessons.open_by_title(ctx) or router.unknown_command(ctx, ctx.incoming.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import activity, certificate, delivery, help, hours, links, people, questions, reports, router
 from bot.commands.campaign import manage as campaign_manage
 from bot.commands.campaign import push
-from bot.commands.contest import duel, live_host, live_play, play
+from bot.commands.contest import duel, live_host, play
 from bot.commands.contest import manage as contest_manage
 from bot.commands.exam import manage as exam_manage
 from bot.commands.exam import sit
@@ -25,7 +25,6 @@ MODULES = (
     campaign_manage,
     push,
     live_host,
-    live_play,
     contest_manage,
     hours,
     certificate,

@@ -29,6 +29,7 @@ ArgumentCheck = Callable[["Context", str], bool]
 class Context:
     """What a command is given: the caller's transaction, who speaks, what is known, and the moment the message arrived.
 
+    `audit_entry` is what the audit is to know of a look; `refused_power` the word, with its argument, that this person has no right to.
     `pages` is where our own pages stand (https://…, no slash at the end); empty where nobody could open one.
     """
 
@@ -39,6 +40,7 @@ class Context:
     rng: random.Random
     learner: Learner | None = None
     audit_entry: tuple[str, str] | None = None
+    refused_power: tuple[str, str] | None = None
     pages: str = ""
 
     @property

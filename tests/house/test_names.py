@@ -22,8 +22,8 @@ FEW = {
     "storage": {"db", "tables", "migrations", "files"},
     "services": {"hooks", "links", "demo"},
     "commands": {"registry", "router", "tasks", "actions", "help", "links", "questions"},
-    "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "public_series"},
-    "jobs": {"schedule", "delivery_worker", "live_broadcaster", "quota_meter"},
+    "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "doctor", "public_series"},
+    "jobs": {"schedule", "delivery_worker", "reply_quota"},
     "web": {"sessions", "middleware", "templates", "health", "metrics", "certificates"},
 }
 """What each floor has besides the nouns, by name."""

@@ -24,7 +24,6 @@ SQLITE_ONLY = re.compile(r"\bsqlite_|\browid\b|INSERT OR |\bpragma\b", re.IGNORE
 FILLED = {
     "ids": "1, 2",
     "names": "'a', 'b'",
-    "selection": "SELECT p.id, '' AS reason FROM person p",
     "materialized": "",
     "may_go": "1 = 1",
     "locked": "",

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from bot.domain.message import Refusal
 from bot.domain.people.person import Department, Directory, DirectoryMember
-from bot.services.people import directory
 from bot.services.people import roster as people_roster
+from bot.services.people import roster_file
 from bot.services.people.roster import RosterImportPlan
 from bot.storage.db.database import Database
 from bot.storage.files.table_reader import BadTableRows
@@ -35,7 +35,7 @@ def database(engine: Engine) -> Database:
 def sync(database: Database) -> Sync:
     def run(entries: tuple[DirectoryMember, ...] = STAFF, *, channel: str = "wecom", under: str = "", leavers_ok: bool = False) -> RosterImportPlan:
         found = Directory(channel, TREE, entries)
-        read = database.read_now(lambda session: directory.roster_of_directory(found, roster.list_people(session), under=under))
+        read = database.read_now(lambda session: roster_file.roster_of_directory(found, roster.list_people(session), under=under))
         return database.write_now(lambda session: people_roster.apply(session, read, NOW, actor="cli:test", via="cli", leavers_ok=leavers_ok))
 
     return run
@@ -131,4 +131,4 @@ def test_contacts_without_a_single_staff_number_are_refused(sync: Sync) -> None:
 def test_departments_in_a_circle_are_refused() -> None:
     circle = Directory("wecom", (Department(1, 2, "甲"), Department(2, 1, "乙")), (DirectoryMember("a", "张三", (1,), "1"),))
     with pytest.raises(Refusal, match="绕成了圈"):
-        directory.roster_of_directory(circle, [])
+        roster_file.roster_of_directory(circle, [])

@@ -48,7 +48,10 @@ def exam_command(ctx: Context, text: str) -> Reply:
     word, _, rest = text.partition(" ")
     if not text:
         return _list_exams(ctx)
-    if ctx.me.may(RoleName.ADMIN) and (declared := actions.under("考试").get(word)) is not None:
+    declared = actions.under("考试").get(word)
+    if declared is not None and not ctx.me.may(RoleName.ADMIN):
+        ctx.refused_power = (f"命令 考试 {word}", rest[:80])
+    elif declared is not None:
         return declared.say(ctx, rest.strip(), f"考试 {word}")
     if (review_match := _REVIEW.fullmatch(text)) is not None:
         return review_exam(ctx, int(review_match[1]), int(review_match[2]) if review_match[2] else None)

@@ -122,7 +122,7 @@ def parse_channel(text: str) -> str:
     return channel
 
 
-# ── A platform's contacts, from which bot/services/people/directory.py makes a roster ──
+# ── A platform's contacts, from which bot/services/people/roster_file.py makes a roster ──
 
 
 @dataclass(frozen=True, slots=True)
