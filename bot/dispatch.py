@@ -310,6 +310,8 @@ def respond(ctx: Context) -> Reply:
     if words := _consented_words(ctx):
         ctx.incoming = replace(ctx.incoming, text=words)
     heard = quiz.hear(ctx)
+    if heard is not None and not heard.firm and (opened := lessons.open_by_title(ctx)) is not None:
+        return opened
     if heard is not None and heard.command.is_for(ctx.learner):
         return heard.command.handler(ctx, heard.argument)
     if heard is not None:

@@ -114,6 +114,8 @@ MAX_UNDERSTOOD_LENGTH = 40
 """What is longer is no command with courtesies around it and no question to the bot."""
 NAMED_ARGUMENTS = ("<法>", "<课或法>", "<编号>", "<工号>", "<流水号>", "<主题或命令>")
 """What names something: courtesies around it are nobody's words. The rest is what people write, and stays as it is."""
+NUMBERED_ARGUMENTS = ("<编号>", "<工号>", "<流水号>")
+"""What is a number: words in its place are a question (考试 怎么补考). The title of a lesson may read like one."""
 
 
 def order_commands(modules: Sequence[ModuleType]) -> None:
@@ -182,6 +184,8 @@ def _find(text: str) -> Heard | None:
                 return _asked(tidied, word) or Heard(COMMANDS[word], word, _argument(COMMANDS[word], tidied[len(head) :]), True)
     if len(tidied) > MAX_UNDERSTOOD_LENGTH:
         return _begins_with_command(tidied)
+    if "《" in tidied and (named := _begins_with_command(tidied)) is not None and tidied.removeprefix(named.word).startswith("《"):
+        return named
     plain = wording.simplified(wording.trim(tidied)) or tidied
     if (question := _asked(plain)) is not None:
         return question
@@ -196,8 +200,8 @@ _find_cached = lru_cache(maxsize=4096)(_find)
 
 
 def _asked(text: str, word: str = "") -> Heard | None:
-    """The question that a text puts; after a command's `word` only where a name should follow (考试 怎么补考)."""
-    if word and (text == word or COMMANDS[word].argument not in NAMED_ARGUMENTS or len(text) > MAX_UNDERSTOOD_LENGTH):
+    """The question that a text puts; after a command's `word` only where a number should follow (考试 怎么补考)."""
+    if word and (text == word or COMMANDS[word].argument not in NUMBERED_ARGUMENTS or len(text) > MAX_UNDERSTOOD_LENGTH):
         return None
     return next((Heard(answer, answer.name, "", False) for pattern, answer in QUESTIONS if pattern.search(text)), None)
 

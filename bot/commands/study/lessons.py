@@ -122,7 +122,7 @@ def previous_page(ctx: Context, _: str) -> Reply:
     return go_to_page(ctx, None)
 
 
-@asked("第几页", rf"^{_PAGE.pattern}$")
+@asked("第几页", rf"^(?:看|翻到?|回到?|去)?{_PAGE.pattern}$")
 def page_of_number(ctx: Context, _: str) -> Reply:
     """A page by its number."""
     match = _PAGE.search(normalize(ctx.incoming.text))
