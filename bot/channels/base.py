@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, IncomingHandler, Reply
+from bot.domain.message import Address, IncomingHandler, OutboundMessage, Reply, SendReceipt
 
 if TYPE_CHECKING:
     from aiohttp import web

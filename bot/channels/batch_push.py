@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from bot.channels.outbound.errors import Kind, PlatformError
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
+from bot.domain.message import OutboundMessage, SendReceipt
 
 T = TypeVar("T")
 

@@ -18,8 +18,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.channels.base import Note
+from bot.channels.outbound.client import encode
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope, EnvelopeStamp
 from bot.domain.message import Incoming, IncomingHandler, Reply
 from bot.logs import get_logger

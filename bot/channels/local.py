@@ -22,8 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from bot.channels.base import Clock, Note
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, reply_json
+from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, OutboundMessage, Reply, SendReceipt, reply_json
 from bot.logs import get_logger
 
 log = get_logger(__name__)

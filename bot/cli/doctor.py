@@ -735,7 +735,7 @@ async def _sign_in(settings: Settings, outbound: Outbound, name: str) -> None:
         await outbound.sign_in(dingtalk_api(base=dingtalk.api_base, client_id=dingtalk.client_id, client_secret=secret))
         await outbound.sign_in(dingtalk_old_api(base=dingtalk.oapi_base, client_id=dingtalk.client_id, client_secret=secret))
     else:
-        from bot.channels.zwding.gateway import build_apis
+        from bot.channels.zwding.channel import build_apis
 
         try:
             _, api = build_apis(settings.zwding, context.now, lambda: context.rng.randrange(10_000))

@@ -22,9 +22,8 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.tokens import SingleRunTokens
 from bot.channels.wechat.series import PublicSeries, SeriesArticle
 from bot.cli.context import Apply, As, Json, context
-from bot.domain.delivery.outbound_message import SendReceipt
 from bot.domain.library.library import Lesson
-from bot.domain.message import Refusal, Reply
+from bot.domain.message import Refusal, Reply, SendReceipt
 from bot.domain.text.dates import find_day
 from bot.domain.times import day_of
 from bot.settings import Settings

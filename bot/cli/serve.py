@@ -77,11 +77,11 @@ def build_demo_app(settings: Settings) -> App:
 
 def _seed_demo(session: Session, catalog: Catalog, now: datetime) -> None:
     """Add the agency's people and history, campaigns of which one falls due within a minute, an exam and contests."""
-    from bot.services.demo import campaigns, exams, seed
+    from bot.services.demo import campaigns, past, seed
 
     seed.seed(session, catalog, now)
     campaigns.create_campaigns(session, catalog, now)
-    exams.create_open_events(session, catalog, now)
+    past.create_open_events(session, catalog, now)
 
 
 def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的机关，本地聊天页可切换身份")] = False) -> None:

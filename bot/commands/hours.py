@@ -12,8 +12,8 @@ from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
 from bot.domain.text.numbers import find_row_number
 from bot.domain.times import chinese_day, duration_text
-from bot.services.hours import forecast
-from bot.services.study import streak as study_streak
+from bot.services.hours import credit
+from bot.services.study import quiz as study_streak
 from bot.storage.hours import ledger
 from bot.storage.study import readings
 
@@ -30,7 +30,7 @@ def my_hours(ctx: Context, _: str) -> Reply:
     total = total_hours(seconds, per_hour)
     collective = shown_hours(seconds.get("collective", 0), per_hour)
     lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）", *gap_lines(ctx, total, collective, year_quotas)]
-    outlook_line = forecast.outlook_sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
+    outlook_line = credit.outlook_sentence(credit.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
     lines += [outlook_line] if outlook_line else []
     lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     for category in CATEGORY_LABELS:

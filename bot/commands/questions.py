@@ -15,8 +15,8 @@ from bot.domain.hours.policy import quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
 from bot.domain.times import chinese_day
 from bot.services.exam.own_exams import list_own_exams
-from bot.services.hours import forecast
-from bot.services.study import current_task, streak
+from bot.services.hours import credit
+from bot.services.study import current_task, quiz
 from bot.storage.hours import ledger
 from bot.storage.people import roster
 
@@ -114,7 +114,7 @@ def how_to_comply(ctx: Context, _: str) -> Reply:
     """The gap, the pace that closes it, and what earns how much."""
     policy, year_quotas = ctx.catalog.policy, quotas(ctx.catalog.policy, ctx.today)
     online, practice, exam, contest = (policy.at(line, ctx.today) for line in ("D2", "D3", "D4", "D5"))
-    outlook = forecast.outlook_sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
+    outlook = credit.outlook_sentence(credit.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
     lines = [*_gap_lines(ctx), *([outlook] if outlook else [])]
     if year_quotas.need(ctx.me.tier) is not None:
         lines += [
@@ -147,7 +147,7 @@ def how_much_is_missing(ctx: Context, _: str) -> Reply:
 @asked("连续", r"(?:连续|坚持|打卡).{0,4}(?:几|多少)天|连续(?:天数|学习)|断(?:了)?(?:没有|吗|签)")
 def how_long_a_streak(ctx: Context, _: str) -> Reply:
     """The streak, and what counts for it."""
-    line = hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
+    line = hours.streak_line(quiz.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
     return Reply(f"{line or '还没有连续的天数'}。只有「每日」算连续；休息日不断，读课、练习不算。", buttons=(DAILY, HOURS))
 
 
@@ -159,7 +159,7 @@ def what_is_to_do(ctx: Context, _: str) -> Reply:
     """Today's set, what waits, and the exams to come."""
     waiting = current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     coming, _past = list_own_exams(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
-    done_today = streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now).done_today
+    done_today = quiz.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now).done_today
     lines = ["今天的每日一练已经完成。" if done_today else "今天的每日一练还没有做（5 题，约 3 分钟）。"]
     lines += [f"没做完的：{'、'.join(task.name for task in waiting[:3])}。"] if waiting else []
     lines += [exam_messages.own_exam_line(own_exam, ctx.now).removeprefix("· ") for own_exam in coming[:3]]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bot.commands import activity, certificate, delivery, help, hours, links, people, questions, reports, router
+from bot.commands import activity, certificate, delivery, help, hours, people, questions, reports, router
 from bot.commands.campaign import manage as campaign_manage
 from bot.commands.campaign import push
 from bot.commands.contest import duel, live_host, play
 from bot.commands.contest import manage as contest_manage
 from bot.commands.exam import manage as exam_manage
 from bot.commands.exam import sit
-from bot.commands.grading import appeals, corrections, outside_results, question_reports, short_answers
+from bot.commands.grading import appeals, corrections, outside_results, question_reports
 from bot.commands.router import Heard
 from bot.commands.study import lessons, mistakes, quiz
 from bot.services import hooks
@@ -29,7 +29,6 @@ MODULES = (
     hours,
     certificate,
     question_reports,
-    short_answers,
     appeals,
     corrections,
     outside_results,
@@ -37,7 +36,6 @@ MODULES = (
     activity,
     people,
     reports,
-    links,
     questions,
     help,
 )

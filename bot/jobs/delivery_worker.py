@@ -17,9 +17,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sqlmodel import Session
 
-from bot.domain.delivery.outbound_message import M, MessageGroup, OutboundMessage, ReadyMessage, SendReceipt, group_messages
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, batch_sizes
-from bot.domain.message import Refusal
+from bot.domain.message import M, MessageGroup, OutboundMessage, ReadyMessage, Refusal, SendReceipt, group_messages
 from bot.logs import get_logger
 from bot.services.campaign import notifications
 from bot.services.contest import live_broadcast, live_host

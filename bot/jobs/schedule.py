@@ -23,7 +23,7 @@ from bot.services.campaign import fire
 from bot.services.contest import closing, duel
 from bot.services.delivery import reminders
 from bot.services.exam import finish, question_pool
-from bot.services.hours.forecast import report_query
+from bot.services.hours.credit import report_query
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import duels
 from bot.storage.db.commits import Busy

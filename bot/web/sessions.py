@@ -10,7 +10,7 @@ To add a page:
    proof; `request[ARRIVED]` is the moment at which the whole of it had arrived.
    A route with `{ref}` in it is open to the session of that ref alone; whether anything exists at another ref is not disclosed.
 4. Ask `await sessions.visitor(request, "console")` again, for instance once a minute while events are sent: None ends the stream.
-5. A link is offered in the chat: `bot/commands/links.py`, `link_lines`.
+5. A link is offered in the chat: `bot/commands/help.py`, `link_lines`.
 
 A page is rendered by `sessions.pages.show(template, visitor=visitor, …)`. Its proof is in `<meta name="proof">`, where `ask.js` reads it; a
 plain form carries it as `<input type="hidden" name="proof" value="{{ visitor.proof }}">`.

@@ -21,8 +21,8 @@ from sqlmodel import Session
 from bot.domain.campaign.campaign import Campaign
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule
-from bot.domain.delivery.outbound_message import group_messages
 from bot.domain.delivery.platform_limits import LIMITS, batch_sizes
+from bot.domain.message import group_messages
 from bot.domain.people.audience import All
 from bot.services.delivery import plan, send
 from bot.services.delivery.plan import OpenChannels

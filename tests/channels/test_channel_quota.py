@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.domain.delivery.outbound_message import OutboundMessage
-from bot.domain.message import Address, Incoming, Option, Reply
+from bot.domain.message import Address, Incoming, Option, OutboundMessage, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID
 from tests.support.platforms.dingtalk_bot import QUESTION as dingtalk_bot_QUESTION
 from tests.support.platforms.dingtalk_bot import loopback_bot

@@ -20,8 +20,7 @@ from bot.channels.base import Channel, Token
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
 from bot.channels.wechat.push import JobResult
-from bot.domain.delivery.outbound_message import OutboundMessage
-from bot.domain.message import Address, Incoming, Reply
+from bot.domain.message import Address, Incoming, OutboundMessage, Reply
 from bot.settings import Settings
 from bot.storage.system import inbox
 from bot.storage.system.tokens import SealedTokens

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Option, Reply
+from bot.domain.message import Address, Option, OutboundMessage, Reply, SendReceipt
 from tests.support.platforms.dingtalk import CLIENT_ID, GROUP_SECRET, GROUP_TOKEN
 from tests.support.platforms.dingtalk_bot import QUESTION, loopback_bot
 from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, says

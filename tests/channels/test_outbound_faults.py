@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestServer
 
 from bot.channels.outbound import errors
 from bot.channels.outbound.apis import wecom_api
+from bot.channels.outbound.client import allowed_url
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.outbound.http import allowed_url
 from tests.support.platforms.plain import SECRET, SEND, Answer, OutboundSetup, Platform, refused, replying, stand
 
 

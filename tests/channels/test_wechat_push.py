@@ -12,8 +12,7 @@ import pytest
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.wechat.push import JobResult, TemplateNotice
 from bot.channels.wechat.series import ReaderCounts, SeriesArticle
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Option, Reply
+from bot.domain.message import Address, Option, OutboundMessage, Reply, SendReceipt
 from tests.support.platforms.envelopes import cdata
 from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, slow
 from tests.support.platforms.questions import QUESTION

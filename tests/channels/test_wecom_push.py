@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from bot.channels.base import RecallingChannel
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Option, Reply
+from bot.domain.message import Address, Option, OutboundMessage, Reply, SendReceipt
 from tests.support.platforms.faults import Fault, cut, delivered_then_silent, html, refuses, says, slow
 from tests.support.platforms.questions import QUESTION, SEVERAL, Stage
 from tests.support.platforms.servers import wecom_stands

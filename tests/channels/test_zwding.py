@@ -12,9 +12,8 @@ import pytest
 from aiohttp import web
 
 from bot.channels.outbound.errors import PlatformError
-from bot.channels.zwding.gateway import judge, signature, signed_text
-from bot.domain.delivery.outbound_message import OutboundMessage
-from bot.domain.message import Address, Reply
+from bot.channels.zwding.channel import judge, signature, signed_text
+from bot.domain.message import Address, OutboundMessage, Reply
 from tests.support.platforms.faults import IMPATIENT
 from tests.support.platforms.zwding import APP_KEY, APP_SECRET, TENANT, certificate, epaas, fine
 from tests.support.platforms.zwding_bot import LESSON, PAGE, Stage, standing

@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.delivery.outbound_message import group_messages
-from bot.domain.message import QuestionCard
+from bot.domain.message import QuestionCard, group_messages
 from bot.jobs.schedule import run_duels
 from bot.services.delivery import plan, send
 from bot.services.delivery.plan import OpenChannels

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.domain.calendar import Calendar
 from bot.domain.study.streak import Streak
-from bot.services.study import streak
+from bot.services.study import quiz
 from bot.storage.people import leave
 from tests.conftest import Chat, Clock, enroll
 from tests.flows.test_daily import question_in_hand, right_answer
@@ -57,13 +57,13 @@ async def test_the_last_question_after_midnight_saves_the_day(chat: Chat) -> Non
 
 async def test_an_answer_that_does_not_end_the_daily_set_counts_no_streak(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    plain = streak.streak_of
+    plain = quiz.streak_of
 
     def counted(session: Session, calendar: Calendar, person_id: int, now: datetime) -> Streak:
         asked.append(person_id)
         return plain(session, calendar, person_id, now)
 
-    monkeypatch.setattr(streak, "streak_of", counted)
+    monkeypatch.setattr(quiz, "streak_of", counted)
     await chat.say("每日")
     for _ in range(4):
         await chat.say(right_answer(question_in_hand(chat)))

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import Session
 
 from bot.domain.exam.blueprint import parse_blueprint
-from bot.services.exam import mock_exam
+from bot.services.exam import own_exams
 from bot.storage.study import sittings
 from tests.conftest import NOW, Chat
 from tests.flows.test_daily import question_in_hand, right_answer, rows, wrong_answer
@@ -79,7 +79,7 @@ async def test_with_an_exam_announced_the_mock_is_like_it_and_keeps_its_fixed_it
 
 
 async def test_what_the_banks_cannot_give_is_said(chat: Chat, hall: ExamHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mock_exam, "DEFAULT_BLUEPRINT", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
+    monkeypatch.setattr(own_exams, "DEFAULT_BLUEPRINT", parse_blueprint("监察法 单选 150×1；30 分钟；及格 60%"))
     said = await chat.say("练习 模拟")
     assert "现在出不了模拟卷" in said
     assert "还差" in said

@@ -21,7 +21,7 @@ FEW = {
     "domain": {"message", "times", "text", "calendar", "links"},
     "storage": {"db", "tables", "migrations", "files"},
     "services": {"hooks", "links", "demo"},
-    "commands": {"registry", "router", "tasks", "actions", "help", "links", "questions"},
+    "commands": {"registry", "router", "tasks", "actions", "help", "questions"},
     "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "doctor", "public_series"},
     "jobs": {"schedule", "delivery_worker", "reply_quota"},
     "web": {"sessions", "middleware", "templates", "health", "metrics", "certificates"},

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
+from bot.domain.message import OutboundMessage, SendReceipt
 from bot.services.delivery import progress
 from bot.storage.db.database import Database
 from bot.storage.system import switches

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, SlidingWindow
+from bot.domain.message import OutboundMessage, SendReceipt
 from bot.jobs.delivery_worker import DeliveryWorker
 from tests.conftest import Clock
 from tests.support.live_contests import Room, opened

@@ -13,10 +13,9 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.delivery.outbound_message import group_messages
 from bot.domain.delivery.platform_limits import LIMITS, heard_limit
 from bot.domain.delivery.reminders import WEEKLY_DIGEST
-from bot.domain.message import Address, Incoming, Reply
+from bot.domain.message import Address, Incoming, Reply, group_messages
 from bot.services.campaign import cost
 from bot.services.delivery import plan as delivery_plan
 from bot.services.delivery import progress, send

@@ -15,7 +15,7 @@ from bot.app.build import load_catalog
 from bot.domain.hours.policy import quotas, total_hours
 from bot.domain.message import Refusal
 from bot.domain.people.person import TIERS
-from bot.services.demo import bureau, exams, seed
+from bot.services.demo import bureau, past, seed
 from bot.services.exam import attempt
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
@@ -152,7 +152,7 @@ def test_the_last_exam_stands_with_papers_results_hours_and_certificates(engine:
 def test_there_is_an_exam_and_a_contest_to_take_part_in_and_a_second_start_adds_none(engine: Engine) -> None:
     database, catalog, _ = seeded(engine)
     for _ in range(2):
-        database.write_now(lambda session: exams.create_open_events(session, catalog, LATE))
+        database.write_now(lambda session: past.create_open_events(session, catalog, LATE))
     got = database.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT name, state FROM exam ORDER BY id"))])
     assert [state for _, state in got] == ["closed", "published"]
     got = database.read_now(lambda session: [tuple(row) for row in session.execute(text("SELECT form, state FROM contest ORDER BY id"))])

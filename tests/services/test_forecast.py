@@ -17,7 +17,7 @@ from bot.domain.hours.forecast import CatchUpPlan
 from bot.domain.message import Refusal
 from bot.domain.reports import ReportQuery, Scope, Table
 from bot.services.demo import seed
-from bot.services.hours import forecast
+from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.db.engine import ping
@@ -140,9 +140,9 @@ def earn(dispatcher: Dispatcher, person: int, hours: float, day: date, category:
     dispatcher.database.write_now(lambda session: ledger.add(session, person, category, int(hours * 2700), day, source, ("D2", 1), at))
 
 
-def look(dispatcher: Dispatcher, person: int, now: datetime = LATE) -> forecast.PersonalOutlook | None:
+def look(dispatcher: Dispatcher, person: int, now: datetime = LATE) -> credit.PersonalOutlook | None:
     catalog: Catalog = dispatcher.catalog()
-    return dispatcher.database.read_now(lambda session: forecast.outlook_of(session, catalog, person, "公务员", now))
+    return dispatcher.database.read_now(lambda session: credit.outlook_of(session, catalog, person, "公务员", now))
 
 
 @pytest.fixture
@@ -184,12 +184,12 @@ def test_a_plan_never_asks_for_more_than_is_left_to_learn(dispatcher: Dispatcher
     assert found is not None
     assert found.outlook.missing * 2700 > found.left.lessons + found.left.items
     assert found.plan is None
-    assert "光靠自学来不及了" in forecast.outlook_sentence(found)
+    assert "光靠自学来不及了" in credit.outlook_sentence(found)
 
 
 def test_nothing_is_said_too_early_after_the_goal_or_without_a_calendar(dispatcher: Dispatcher, person: int) -> None:
     assert look(dispatcher, person, datetime(2026, 1, 20, 4, tzinfo=UTC)) is None
     assert look(dispatcher, person, datetime(2027, 6, 20, 4, tzinfo=UTC)) is None
     earn(dispatcher, person, 41, date(2026, 5, 6))
-    assert forecast.outlook_sentence(look(dispatcher, person)) == ""
-    assert forecast.outlook_sentence(None) == ""
+    assert credit.outlook_sentence(look(dispatcher, person)) == ""
+    assert credit.outlook_sentence(None) == ""

@@ -13,7 +13,7 @@ from bot.dispatch import Dispatcher
 from bot.domain.hours.policy import RuleVersion
 from bot.domain.reports import ReportQuery, Scope, Table
 from bot.jobs import schedule
-from bot.services.hours.forecast import outlook_of, report_query
+from bot.services.hours.credit import outlook_of, report_query
 from bot.services.library.catalog import Catalog
 from bot.storage.db.database import Database
 from bot.storage.hours import ledger

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
+from bot.domain.message import OutboundMessage, SendReceipt
 from bot.jobs.delivery_worker import DeliveryWorker
 from bot.storage.db.database import Database
 from tests.conftest import NOW, Clock

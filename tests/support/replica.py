@@ -22,7 +22,7 @@ from bot.channels.config import ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.wecom.channel import WeComChannel
 from bot.channels.wecom.config import WeComConfig
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
+from bot.domain.message import OutboundMessage, SendReceipt
 from bot.jobs import schedule
 from bot.jobs.delivery_worker import DeliveryWorker
 from bot.storage.db.database import Database

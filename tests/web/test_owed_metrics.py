@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from sqlalchemy import Engine
 
-from bot.domain.delivery.outbound_message import SendReceipt
+from bot.domain.message import SendReceipt
 from bot.jobs import schedule
 from bot.storage.db.database import Database
 from bot.web.metrics import Metrics

@@ -38,8 +38,7 @@ from bot.channels.dingtalk.stream import Ack, Lease, StreamConnection
 from bot.channels.outbound.apis import dingtalk_api
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import BadEnvelope
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, IncomingHandler, Reply
+from bot.domain.message import Address, IncomingHandler, OutboundMessage, Reply, SendReceipt
 from bot.logs import get_logger
 
 log = get_logger(__name__)

@@ -25,9 +25,8 @@ from bot.channels.dingtalk.reply import CARDS, SEND, ReplySender
 from bot.channels.outbound.apis import Api, dingtalk_old_api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import NOTIFICATION_QUERIES
-from bot.domain.message import Reply
+from bot.domain.message import OutboundMessage, Reply, SendReceipt
 from bot.logs import get_logger
 
 log = get_logger(__name__)

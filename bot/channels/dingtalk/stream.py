@@ -14,8 +14,8 @@ from yarl import URL
 
 from bot.channels.base import Note
 from bot.channels.dingtalk.incoming import LONGEST_ID, NAME, MalformedMessage, parse_object
+from bot.channels.outbound.client import exchange
 from bot.channels.outbound.errors import PlatformError, dingtalk_new
-from bot.channels.outbound.http import exchange
 from bot.logs import get_logger
 
 log = get_logger(__name__)

@@ -36,8 +36,7 @@ from bot.channels.wechat.config import WeChatConfig
 from bot.channels.wechat.push import CUSTOM, JobResult, OnJobResult, WeChatPush, WindowCheck, parse_job_result
 from bot.channels.wechat.series import MASS, PublicSeries
 from bot.channels.xml_messages import COMMON, check_echo, event_id, kind_of, load_wechatpy, read_message, text_reply
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Option, Reply, plain_text
+from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Option, OutboundMessage, Reply, SendReceipt, plain_text
 
 PATH = "/channels/wechat"
 TEXT_BYTES = 2048

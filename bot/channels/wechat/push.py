@@ -17,8 +17,7 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import truncate
 from bot.channels.signature import strip_unencodable
 from bot.channels.wechat.config import WeChatConfig
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Reply
+from bot.domain.message import OutboundMessage, Reply, SendReceipt
 from bot.logs import get_logger
 
 log = get_logger(__name__)

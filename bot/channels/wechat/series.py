@@ -15,7 +15,7 @@ from bot.channels.batch_push import error_receipt
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
-from bot.domain.delivery.outbound_message import SendReceipt
+from bot.domain.message import SendReceipt
 
 DRAFT = "/cgi-bin/draft/add"
 DROP = "/cgi-bin/draft/delete"

@@ -23,8 +23,7 @@ from bot.channels.wecom.cards import ShownQuestions, button_update, card_of, ver
 from bot.channels.wecom.config import WeComConfig
 from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComPush, WeComSpeech
 from bot.channels.xml_messages import COMMON, Pushed, check_echo, children, event_id, kind_of, load_wechatpy, read_message, require_text, text_reply
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, plain_text
+from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, OutboundMessage, Reply, SendReceipt, plain_text
 from bot.logs import get_logger
 
 log = get_logger(__name__)

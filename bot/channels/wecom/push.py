@@ -18,8 +18,7 @@ from bot.channels.render import split_text, truncate
 from bot.channels.signature import strip_unencodable
 from bot.channels.wecom.cards import BUTTON_TEXT, ShownQuestions, TemplateCard, card_of
 from bot.channels.wecom.config import WeComConfig
-from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
-from bot.domain.message import QuestionCard, Reply, plain_text
+from bot.domain.message import OutboundMessage, QuestionCard, Reply, SendReceipt, plain_text
 from bot.logs import get_logger
 
 log = get_logger(__name__)

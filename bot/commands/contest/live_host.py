@@ -10,7 +10,7 @@ from typing import Annotated
 from bot.commands import actions
 from bot.commands.actions import Act, ActValue, Outcome, act_of, action
 from bot.commands.contest import messages
-from bot.commands.links import link_lines
+from bot.commands.help import link_lines
 from bot.commands.router import Context, command, normalize
 from bot.domain.contest.contest import Contest
 from bot.domain.contest.live_rules import PHASE_LABELS, SCHEMES, parse_scheme

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sqlmodel import Session
 
-from bot.commands import actions, links, tasks
+from bot.commands import actions, help, tasks
 from bot.commands.exam import messages
 from bot.commands.exam.review import review_exam
 from bot.commands.router import Context, command, normalize
@@ -63,7 +63,7 @@ def exam_command(ctx: Context, text: str) -> Reply:
     exam_id, verb = int(match[2]), match[1] or match[3]
     if verb == "网页":
         attempt.visible_exam(ctx.session, ctx.me.id, exam_id, ctx.now)
-        return Reply(links.link_lines(ctx, "exam", str(exam_id)))
+        return Reply(help.link_lines(ctx, "exam", str(exam_id)))
     return _begin(ctx, exam_id) if verb else _show_exam(ctx, exam_id)
 
 

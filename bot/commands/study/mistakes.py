@@ -12,7 +12,7 @@ from bot.domain.message import Option, Reply
 from bot.domain.study.review_goal import MAX_MINUTES, RecallForecast, ReviewGoal
 from bot.domain.study.spaced_repetition import RIGHTS_TO_LEAVE
 from bot.domain.times import chinese_day, clock_of, duration_text
-from bot.services.exam import mock_exam as exam_mock_exam
+from bot.services.exam import own_exams as exam_mock_exam
 from bot.services.study import quiz
 from bot.services.study.mistakes import NotebookStanding
 from bot.services.study.quiz import AnswerOutcome

@@ -21,7 +21,7 @@ from bot.domain.times import chinese_day, day_of
 from bot.services.hours import credit
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
-from bot.services.study import answers, lessons, mistakes, quiz, streak
+from bot.services.study import answers, lessons, mistakes, quiz
 from bot.services.study import current_task as study_current_task
 from bot.services.study.answers import AnswerDecision
 from bot.services.study.quiz import AnswerOutcome, AskedQuestion
@@ -378,7 +378,7 @@ def _score_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Opti
 def _daily_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     """The day's own moment: what was done and earned, the streak, what is missing of the year, what comes next."""
     closing, buttons = _score_ending(ctx, outcome)
-    streak_line = hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
+    streak_line = hours.streak_line(quiz.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
     lines = ["【今天的每日一练做完了】", closing, streak_line, hours.gap_line(ctx), _next_day_line(ctx)]
     return "\n".join(line for line in lines if line), buttons
 

@@ -14,9 +14,8 @@ from sqlmodel import Session
 from bot.domain.contest.contest import invitation_target
 from bot.domain.contest.leaderboard import band_label
 from bot.domain.contest.live_rules import ROUND_LABELS
-from bot.domain.delivery.outbound_message import MessageGroup, OutboundMessage, ReadyMessage, group_messages
 from bot.domain.library.question import Question
-from bot.domain.message import Address, Option, QuestionCard, Reply
+from bot.domain.message import Address, MessageGroup, Option, OutboundMessage, QuestionCard, ReadyMessage, Reply, group_messages
 from bot.domain.text.numbers import points_text
 from bot.services.contest import live_scoring
 from bot.services.delivery.plan import OpenChannels

@@ -10,11 +10,10 @@ from functools import lru_cache
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent, render_content
-from bot.domain.delivery.outbound_message import OutboundMessage, ReadyMessage
 from bot.domain.delivery.platform_limits import WECHAT_WINDOW
 from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
 from bot.domain.exam.exam import RESUME_TARGET
-from bot.domain.message import Address, Reply
+from bot.domain.message import Address, OutboundMessage, ReadyMessage, Reply
 from bot.domain.people.person import Preference
 from bot.services.delivery import reminder_messages
 from bot.services.library.catalog import Catalog

@@ -10,8 +10,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.campaign.campaign import DELIVERY_LABELS
-from bot.domain.delivery.outbound_message import SendReceipt
-from bot.domain.message import Refusal
+from bot.domain.message import Refusal, SendReceipt
 from bot.domain.times import SHANGHAI
 from bot.storage.delivery import outcomes
 from bot.storage.delivery.outcomes import MissedPerson

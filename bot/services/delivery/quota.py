@@ -14,7 +14,6 @@ from typing import Generic
 
 from sqlmodel import Session
 
-from bot.domain.delivery.outbound_message import M, MessageGroup
 from bot.domain.delivery.platform_limits import (
     WECHAT_WINDOW,
     CalendarWindow,
@@ -25,6 +24,7 @@ from bot.domain.delivery.platform_limits import (
     limits_of_channel,
     message_count,
 )
+from bot.domain.message import M, MessageGroup
 from bot.storage.delivery import quota as quota_rows
 from bot.storage.delivery import recipients
 from bot.storage.delivery.quota import QuotaRows

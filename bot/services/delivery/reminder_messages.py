@@ -30,9 +30,9 @@ from bot.domain.hours.policy import hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
 from bot.domain.times import chinese_day, day_of, start_of
 from bot.services.delivery import correction_messages
-from bot.services.hours import forecast
+from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
-from bot.services.study import streak as study_streak
+from bot.services.study import quiz as study_streak
 from bot.storage.delivery import completion, reminders
 from bot.storage.hours import ledger
 from bot.storage.people import accounts
@@ -104,11 +104,11 @@ def _hours_reminders(
 ) -> dict[int, Reply]:
     replies: dict[int, Reply] = {}
     for person_id, (name, _, tier) in reminders.names_by_id(session, people).items():
-        person_forecast = forecast.outlook_of(session, catalog, person_id, tier, now)
+        person_forecast = credit.outlook_of(session, catalog, person_id, tier, now)
         if person_forecast is None or not person_forecast.outlook.will_miss:
             continue
         outlook = person_forecast.outlook
-        lines = [f"⏰ {name}，今年学时 {hours_text(outlook.total)}/{hours_text(outlook.quota.need)}。", forecast.outlook_sentence(person_forecast)]
+        lines = [f"⏰ {name}，今年学时 {hours_text(outlook.total)}/{hours_text(outlook.quota.need)}。", credit.outlook_sentence(person_forecast)]
         tasks = by_urgency(open_tasks.get(person_id, ()))
         lines += ["还没有完成的任务：", *map(task_line, tasks)] if tasks else []
         replies[person_id] = Reply("\n".join(lines), buttons=(Option("学习", "学习"), Option("每日", "每日一练"), HOURS_BUTTON))
@@ -144,7 +144,7 @@ def _weekly_digest(session: Session, catalog: Catalog, person_id: int, name: str
         + (f"，连续学法 {streak.days} 个工作日" if streak.days else ""),
         f"今年合计 {hours_text(total)}{f'/{hours_text(required)}' if required is not None else ''} 学时",
     ]
-    forecast_line = forecast.outlook_sentence(forecast.outlook_of(session, catalog, person_id, tier, now))
+    forecast_line = credit.outlook_sentence(credit.outlook_of(session, catalog, person_id, tier, now))
     lines += [forecast_line] if forecast_line else []
     lines += ["待完成：", *map(task_line, by_urgency(tasks))] if tasks else []
     return Reply("\n".join([*lines, "不想收周报，回复「设置 周报 关」。"]), buttons=(Option("每日", "每日一练"), HOURS_BUTTON))

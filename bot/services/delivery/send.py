@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.delivery.outbound_message import MessageGroup, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit
+from bot.domain.message import MessageGroup, SendReceipt
 from bot.services.delivery import quota
 from bot.services.delivery.plan import ReadyDelivery
 from bot.services.delivery.quota import PAUSE_SECONDS, QuotaShare, TakenGroups

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.demo import bureau, exams, past
+from bot.services.demo import bureau, past
 from bot.services.library.catalog import Catalog
 from bot.storage.db.query import Query, table
 from bot.storage.tables.people import PersonRow, UnitRow
@@ -65,4 +65,4 @@ def seed(session: Session, catalog: Catalog, now: datetime) -> None:
         return
     people = bureau.create_bureau(session, day_of(now), now)
     past.write_history(session, catalog, people, now)
-    exams.create_past_exam(session, catalog, people, now)
+    past.create_past_exam(session, catalog, people, now)

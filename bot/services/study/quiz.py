@@ -1,7 +1,4 @@
-"""Questions asked and answered: the daily set, practice, the notebook, the challenge; each answer recorded once, marked and credited.
-
-Exams and contests record their answers by the same function, with the mark and the moment on the clock of the server.
-"""
+"""Rounds of questions and the streak of days."""
 
 from __future__ import annotations
 
@@ -9,13 +6,16 @@ import difflib
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
+from bot.domain.calendar import Calendar
 from bot.domain.library.question import Grade, Question
 from bot.domain.message import Incoming, Option, Refusal
+from bot.domain.study import streak
 from bot.domain.study.sitting import FORMS
+from bot.domain.study.streak import Streak
 from bot.domain.times import day_of
 from bot.services.hours.credit import EarnedCredit
 from bot.services.library import key_visibility
@@ -23,9 +23,10 @@ from bot.services.library.catalog import Catalog
 from bot.services.study import answers, current_task, mistakes
 from bot.services.study.answers import AnswerDecision
 from bot.services.study.mistakes import NotebookMove, NotebookStanding
+from bot.storage.people import leave
 from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings, sittings
-from bot.storage.study.sittings import OpenSitting, Score, SittingItem
+from bot.storage.study.sittings import OpenSitting, Score, SittingItem, finished_daily_sets
 from bot.storage.tables.columns import stamp
 
 DAILY_SIZE = 5
@@ -276,3 +277,15 @@ def skip(session: Session, catalog: Catalog, sitting_id: int, now: datetime) -> 
     sittings.set_next_item(session, sitting_id, next_item.n)
     study_current_task.set_focus(session, asked.sitting.person_id, FORMS[asked.sitting.kind].task, sitting_id, now)
     return AskedQuestion(asked.sitting, next_item, catalog.question(session, next_item.version_id))
+
+
+MAX_STREAK_SPAN = timedelta(days=550)
+"""How far back a streak is counted: about a year and a half of working days."""
+
+
+def streak_of(session: Session, calendar: Calendar, person_id: int, now: datetime) -> Streak:
+    """The streak of a person at a moment."""
+    sets = finished_daily_sets(session, person_id, day_of(now) - MAX_STREAK_SPAN)
+    if not sets:
+        return Streak()
+    return streak.count_streak(streak.finished_days(sets), now, calendar, leave.absences_of(session, person_id))
