@@ -9,13 +9,15 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import cache
 from hashlib import sha256
-from typing import Any, TextIO
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bot.domain.message import Address, Incoming
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 REQUEST: ContextVar[int] = ContextVar("request", default=0)
 """The number of the HTTP request being served; formatted only when a line is logged, as the message is."""
@@ -38,6 +40,36 @@ _NAME = re.compile(rf"(?i)(?:.*_)?(?:{_SENSITIVE_NAMES}|token)")
 _ROW = re.compile(r"(?m)^(.*\bDETAIL:).*$")
 """PostgreSQL quotes the refused row here, and with it somebody's words or account."""
 _UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+@cache
+def _structlog() -> ModuleType:
+    """structlog, loaded when something is logged or configured, and without rich, with which it would draw on a terminal what we write as JSON."""
+    had_rich = sys.modules.get("rich")
+    # The import system's way to say that there is none.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        import structlog
+    finally:
+        del sys.modules["rich"]
+        if had_rich is not None:
+            sys.modules["rich"] = had_rich
+    return structlog
+
+
+class _Logger:
+    """structlog's logger of a module."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(_structlog().get_logger(self._name), method)
+
+
+def get_logger(name: str) -> Any:
+    """The logger of a module; its methods are structlog's."""
+    return _Logger(name)
 
 
 def build_masker(secrets: Iterable[str]) -> Callable[[str], str]:
@@ -101,6 +133,7 @@ def _render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
 
 def configure(secrets: Iterable[str] = (), *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Write what structlog and the libraries' loggers report to one stream (stderr by default), in one format."""
+    structlog = _structlog()
     output = stream or sys.stderr
     shared: list[Processor] = [
         _add_context,

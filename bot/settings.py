@@ -13,9 +13,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from bot.channels.config import CallbackLimits, ChannelConfig
@@ -24,6 +25,8 @@ from bot.channels.wechat.config import WeChatConfig
 from bot.channels.wecom.config import WeComConfig
 from bot.channels.zwding.config import ZwDingConfig
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit, limits_with
+
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 class _Section(BaseModel):
@@ -42,6 +45,9 @@ class LimitSettings(CallbackLimits):
 
     queue: int = Field(20000, ge=10)
     busy_seconds: float = Field(2.0, gt=0, le=4)
+    person_a_minute: int = Field(120, ge=20)
+    streams_an_address: int = Field(50, ge=1)
+    code_minutes: int = Field(10, ge=5, le=10_080)
     reading_chars_a_minute: int = Field(400, ge=100, le=2000)
     platform: str = ""
 
@@ -70,6 +76,20 @@ def parse_limits(text: str) -> dict[str, int]:
     return limits
 
 
+def parse_networks(text: str) -> Networks:
+    """Networks from "127.0.0.1,10.0.0.0/8". ValueError, in a Chinese sentence, for any other text."""
+    networks = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        try:
+            networks.append(ipaddress.ip_network(part, strict=False))
+        except ValueError as wrong:
+            raise ValueError(f"「{part[:40]}」不是地址或网段，应写作 10.0.0.5 或 10.0.0.0/8，多个用逗号隔开") from wrong
+    return tuple(networks)
+
+
+_PUBLIC_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?")
+OWN_PATHS = ("certificates", "channels", "chat", "console", "exam", "healthz", "lesson", "metrics", "readyz", "screen", "static")
+"""What the paths of the service begin with."""
 PREFIX = "BOT_"
 BEIJING_TIME = ("Asia/Shanghai", "Asia/Chongqing", "Asia/Chungking", "Asia/Harbin", "PRC")
 PROJECT = Path(__file__).resolve().parents[1]
@@ -87,6 +107,8 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///var/bot.db")
     listen: str = "127.0.0.1:8080"
     public_url: str = ""
+    metrics_listen: str = ""
+    trusted_proxies: str = "127.0.0.0/8,::1"
     timezone: str = "Asia/Shanghai"
     operator: str = ""
     wecom: WeComConfig = WeComConfig()
@@ -107,9 +129,17 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
 
-    @field_validator("listen")
+    @field_validator("trusted_proxies")
     @classmethod
-    def host_and_port(cls, value: str) -> str:
+    def known_networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
+    @field_validator("listen", "metrics_listen")
+    @classmethod
+    def host_and_port(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "metrics_listen":
+            return value
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("应写作 地址:端口，例如 127.0.0.1:8080")
@@ -126,6 +156,23 @@ class Settings(BaseSettings):
             # Years, daily caps and deadlines are in Beijing time (bot/docs/rules.md D14); any other zone would be accepted and then ignored.
             raise ValueError("只能是 Asia/Shanghai：年度、每日上限和截止时间都按北京时间计（规则 D14）")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def whole_address(cls, value: str) -> str:
+        """An address without query, user or fragment; the path before our own paths must not be read as one of ours."""
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            usable = False
+        if not usable or not _PUBLIC_PATH.fullmatch(parts.path) or parts.query or parts.fragment:
+            raise ValueError("应写作 https://域名 或 https://域名/路径，例如 https://law.example.gov.cn/xuefa，不带问号、井号和空格")
+        if (first := parts.path.strip("/").partition("/")[0]) in OWN_PATHS:
+            raise ValueError(f"的路径不能以 /{first} 开头：服务自己用着这个路径，请换一个，例如 https://域名/xuefa")
+        return value.rstrip("/")
 
     @field_validator("database_url")
     @classmethod
@@ -155,6 +202,11 @@ class Settings(BaseSettings):
         if path == url or not path or path == ":memory:" or Path(path).is_absolute() or not (PROJECT / "content").is_dir():
             return url
         return f"sqlite:///{PROJECT / path}"
+
+    @property
+    def base_path(self) -> str:
+        """The path of `public_url`, under which a browser finds the service; empty where there is none."""
+        return urlsplit(self.public_url).path
 
     @property
     def host(self) -> str:

@@ -1,4 +1,4 @@
-"""Builds the app that the service and the terminal share: database, catalog, dispatcher, metrics and quota meter."""
+"""Builds the app that the service and the terminal share: database, catalog, dispatcher, metrics and the quota of replies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.domain.library.library import Library
 from bot.domain.message import Refusal
-from bot.jobs.quota_meter import QuotaMeter
+from bot.jobs.reply_quota import ReplyQuota
 from bot.services.library import catalog
 from bot.services.library.catalog import Catalog
 from bot.settings import Settings
@@ -75,7 +75,7 @@ class App:
     catalog: Catalog
     dispatcher: Dispatcher
     metrics: Metrics
-    meter: QuotaMeter
+    reply_quota: ReplyQuota
     clock: Clock
 
 
@@ -90,10 +90,10 @@ def build(settings: Settings, engine: Engine, *, root: Path | None = None, clock
         load_catalog(database, root or loader.data_root(), clock(), limits.reading_chars_a_minute, seed), limits=settings.platform_limits
     )
     metrics = Metrics()
-    dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note)
+    dispatcher = Dispatcher(database, lambda: loaded_catalog, rng=random.SystemRandom(), note=metrics.note, a_minute=limits.person_a_minute)
     dispatcher.pages = settings.public_url.rstrip("/")
     metrics.add_measure(lambda registry: _measure_database(database, registry))
-    return App(settings, database, loaded_catalog, dispatcher, metrics, QuotaMeter(database, clock, loaded_catalog.limits), clock)
+    return App(settings, database, loaded_catalog, dispatcher, metrics, ReplyQuota(database, clock, loaded_catalog.limits), clock)
 
 
 def _measure_database(database: Database, metrics: Metrics) -> None:
@@ -103,3 +103,4 @@ def _measure_database(database: Database, metrics: Metrics) -> None:
         metrics.commit_seconds.observe(seconds)
     metrics.queue_depth.set(database.depth)
     metrics.commit_failures.set(database.gauges.failures)
+    metrics.database_lost.set(database.gauges.lost)

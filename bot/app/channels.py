@@ -20,8 +20,8 @@ from bot.domain.message import Refusal
 from bot.services.delivery import quota
 from bot.settings import CHANNELS, Settings
 from bot.storage.db.commits import Busy
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite
-from bot.storage.delivery import wechat_window
+from bot.storage.db.engine import driver_errors, is_sqlite
+from bot.storage.delivery import outcomes, recipients
 from bot.storage.system.tokens import SealedTokens
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ LABELS = {"local": "本地聊天页", "wecom": "企业微信", "wechat": "微信
 QUICK_COMMANDS = ("每日", "学习", "错题", "我的学时", "帮助")
 STREAM_LEASE_SECONDS = 45
 JOB_LIFE = timedelta(days=2)
-DATABASE_ERRORS = (Busy, DBAPIError, *DRIVER_ERRORS)
 
 
 def secret_of(settings: Settings, key: str) -> str:
@@ -57,7 +56,9 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
     }
     channels: list[Channel] = []
     if settings.web.local_chat:
-        channels.append(LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS))
+        channels.append(
+            LocalChat(CHAT_PAGE, clock=app.clock, note=app.metrics.note, personas=personas, quick=QUICK_COMMANDS, base=settings.base_path)
+        )
     for name in CHANNELS:
         if not settings.is_on(name):
             continue
@@ -71,7 +72,7 @@ def build_channels(app: App, outbound: Outbound, tokens: SealedTokens[Token], ho
 
 
 def _context(app: App, outbound: Outbound, name: str) -> ChannelContext:
-    return ChannelContext(outbound, app.clock, app.metrics.note, app.meter.for_channel(name), app.settings.limits)
+    return ChannelContext(outbound, app.clock, app.metrics.note, app.reply_quota.for_channel(name), app.settings.limits)
 
 
 # Each imports its channel itself: a channel that is off costs neither time nor memory.
@@ -88,8 +89,8 @@ def _wechat(app: App, context: ChannelContext) -> Channel:
 
     async def window_open(user: str, count: int) -> bool:
         try:
-            return await app.database.read(lambda session: wechat_window.is_wechat_open(session, user, app.clock()))
-        except DATABASE_ERRORS:
+            return await app.database.read(lambda session: recipients.is_wechat_open(session, user, app.clock()))
+        except driver_errors(Busy, DBAPIError):
             # The platform keeps the window itself and refuses a message outside it.
             return True
 
@@ -108,12 +109,12 @@ def _zwding(app: App, context: ChannelContext) -> Channel:
 def _record_job_result(session: Session, job: JobResult, now: datetime) -> None:
     """Fail the delivery of a template message that did not arrive; count a mass send's receivers apart from the staff."""
     if job.kind == "mass":
-        wechat_window.count_public(session, "公众号群发送达", job.sent, now)
-        wechat_window.count_public(session, "公众号群发失败", job.errors, now)
+        outcomes.count_public(session, "公众号群发送达", job.sent, now)
+        outcomes.count_public(session, "公众号群发失败", job.errors, now)
     elif not job.ok:
         from bot.channels.wechat.push import JOB
 
-        wechat_window.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
+        outcomes.mark_failed(session, "wechat", f"{JOB}{job.id}", f"recipient {job.status}", now - JOB_LIFE)
 
 
 def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: ChannelContext) -> Channel:
@@ -130,7 +131,7 @@ def _dingtalk(app: App, tokens: SealedTokens[Token], holder: str, context: Chann
             return await app.database.write(
                 lambda session: quota.grant_cards(session, count, dingtalk.card_calls, now, app.catalog.limits), of="delivery"
             )
-        except DATABASE_ERRORS:
+        except driver_errors(Busy, DBAPIError):
             # Without the row nobody knows how much of the month's quota is left; plain text costs less of it.
             return 0
 

@@ -9,11 +9,12 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
-import structlog
 from aiohttp import web
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -29,24 +30,24 @@ from bot.channels.local import Persona
 from bot.channels.outbound.client import Outbound
 from bot.commands.tasks import card_code
 from bot.domain.message import Incoming, IncomingHandler, Refusal, Reply
-from bot.jobs import delivery_worker, live_broadcaster, quota_meter, schedule
+from bot.jobs import delivery_worker, reply_quota, schedule
+from bot.logs import get_logger
 from bot.services.certificate.pdf import CertificatePrinter
-from bot.storage.db.commits import Busy
-from bot.storage.db.engine import DRIVER_ERRORS
+from bot.settings import parse_networks
+from bot.storage.db.commits import Busy, DatabaseLost
+from bot.storage.db.engine import driver_errors
 from bot.storage.delivery import queue
 from bot.storage.migrations import migrate
 from bot.storage.system import backups
 from bot.storage.system.tokens import SealedTokens
 from bot.web import health, middleware
 from bot.web.certificates import CertificatePages
-from bot.web.contest.console import ConsolePage
-from bot.web.contest.live_feed import LiveFeed
-from bot.web.contest.screen import ScreenPage
+from bot.web.contest.live_pages import ConsolePage, LiveFeed, ScreenPage
 from bot.web.exam import ExamPage
 from bot.web.sessions import WebSessions
 from bot.web.templates import Templates
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BACKLOG = 4096
 REQUEST_SHUTDOWN_SECONDS = 4.0
@@ -55,6 +56,9 @@ CHANNEL_SHUTDOWN_SECONDS = 6.0
 WRITER_SHUTDOWN_SECONDS = 2.5
 BACKUP_OVERDUE = timedelta(days=2)
 BACKUP_LOOK_EVERY = timedelta(hours=6)
+FILE_LOOK_EVERY = timedelta(seconds=1)
+WRITE_CHECK_EVERY, WRITE_CHECK_SECONDS = 1.0, 2.0
+"""How often /readyz tries to write at the most, and how long it may take: less than the whole check (bot/web/health.py)."""
 
 Announce = Callable[[str], None]
 
@@ -85,6 +89,7 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
     """The whole web application, and the names of the channels that are on."""
     web_app = web.Application(middlewares=[middleware.protect], client_max_size=middleware.LARGEST_BODY)
     web_app.on_response_prepare.append(middleware.add_headers)
+    web_app[middleware.TRUSTED_PROXIES] = parse_networks(app.settings.trusted_proxies)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     tokens = SealedTokens(app.database, lambda key: secret_of(app.settings, key), Token, app.clock)
     outbound = Outbound(tokens=tokens, clock=app.clock, note=app.metrics.note, holder=holder, secrets=app.settings.secrets())
@@ -100,16 +105,10 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
         await worker.stop()
         await walking
 
-    async def broadcast_context(_: web.Application) -> AsyncIterator[None]:
-        watching = asyncio.create_task(broadcaster.run())
-        yield
-        await broadcaster.stop()
-        await watching
-
     async def quota_context(_: web.Application) -> AsyncIterator[None]:
-        await app.meter.flush()
+        await app.reply_quota.flush()
         yield
-        await app.meter.flush()
+        await app.reply_quota.flush()
 
     async def schedule_context(_: web.Application) -> AsyncIterator[None]:
         ticking = schedule.build_scheduler(
@@ -138,23 +137,33 @@ def build_web_app(app: App, personas: Sequence[Persona] = ()) -> tuple[web.Appli
         limits=app.catalog.limits,
         beyond_window=[channel.name for channel in channels if getattr(channel, "beyond_window", False)],
     )
-    broadcaster = live_broadcaster.LiveBroadcaster(
-        app.database,
-        lambda: app.catalog,
-        channels,
-        clock=app.clock,
-        holder=holder,
-        note=app.metrics.note,
-        limits=app.catalog.limits,
-        beyond_window=[channel.name for channel in channels if getattr(channel, "beyond_window", False)],
-    )
     web_app.cleanup_ctx.append(delivery_context)
-    web_app.cleanup_ctx.append(broadcast_context)
     web_app.cleanup_ctx.append(schedule_context)
     attach_pages(web_app, app, with_log_context(app.dispatcher.handle))
     health.attach(web_app, _readiness_check(app))
-    app.metrics.attach(web_app)
+    if app.settings.metrics_listen:
+        web_app.cleanup_ctx.append(partial(_metrics_context, app))
+    else:
+        app.metrics.attach(web_app)
     return web_app, [channel.name for channel in channels]
+
+
+async def _metrics_context(app: App, _: web.Application) -> AsyncIterator[None]:
+    """/metrics on an address of its own, for who may see it."""
+    metrics_app = web.Application()
+    app.metrics.attach(metrics_app)
+    runner = web.AppRunner(metrics_app, access_log=None)
+    await runner.setup()
+    host, _colon, port = app.settings.metrics_listen.rpartition(":")
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except OSError as wrong:
+        await runner.cleanup()
+        raise Refusal(
+            f"不能在 BOT_METRICS_LISTEN={app.settings.metrics_listen} 上监听（{os.strerror(wrong.errno or 0)}），请换一个地址或端口。"
+        ) from wrong
+    yield
+    await runner.cleanup()
 
 
 def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.ScheduledJob, ...]:
@@ -180,12 +189,13 @@ def _scheduled_jobs(app: App, wake: Callable[[], None]) -> tuple[schedule.Schedu
 
     return (
         schedule.ScheduledJob("campaigns", schedule.CAMPAIGNS_EVERY, campaigns),
-        schedule.ScheduledJob("meter", quota_meter.FLUSH_EVERY, app.meter.flush),
+        schedule.ScheduledJob("quota", reply_quota.FLUSH_EVERY, app.reply_quota.flush),
         schedule.ScheduledJob("reminders", schedule.REMIND_EVERY, reminders),
         schedule.ScheduledJob("contests", schedule.CONTESTS_EVERY, contests),
         schedule.ScheduledJob("exams", schedule.EXAMS_EVERY, exams),
         schedule.ScheduledJob("forecasts", schedule.FORECASTS_EVERY, forecasts),
         schedule.ScheduledJob("outbox", schedule.MEASURE_EVERY, partial(_measure_outbox, app)),
+        schedule.ScheduledJob("database file", FILE_LOOK_EVERY, partial(_watch_database_file, app)),
         schedule.ScheduledJob("backup", BACKUP_LOOK_EVERY, partial(_log_backup_age, app)),
     )
 
@@ -194,7 +204,7 @@ async def _log_backup_age(app: App) -> None:
     """Log how old the last backup is: a warning when it is older than `BACKUP_OVERDUE`, or when there is none."""
     try:
         latest = await app.database.read(backups.latest)
-    except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
+    except driver_errors(Busy, DBAPIError) as wrong:
         log.warning("backups not looked at", reason=type(wrong).__name__)
         return
     if latest is None:
@@ -208,11 +218,24 @@ async def _measure_outbox(app: App) -> None:
     """Measure the deliveries that wait and that are being sent, for /metrics."""
     try:
         queued, oldest, sending = await app.database.read(queue.queue_depth)
-    except (Busy, *DRIVER_ERRORS, DBAPIError) as wrong:
+    except driver_errors(Busy, DBAPIError) as wrong:
         log.warning("outbox not measured", reason=type(wrong).__name__)
         return
     overdue = 0.0 if oldest is None else max(0.0, (app.clock() - oldest).total_seconds())
     app.metrics.set_outbox(queued, sending, overdue)
+
+
+def touch(session: Session) -> None:
+    """Write without changing anything: what only begins a transaction would not notice a full disk."""
+    session.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+
+async def _watch_database_file(app: App) -> None:
+    """Notice at once that the database's file was moved, though nobody says anything: the check writes the log and the alarm."""
+    try:
+        app.database.file.check()
+    except DatabaseLost:
+        app.metrics.collect()
 
 
 def _readiness_check(app: App) -> health.Check:
@@ -222,9 +245,29 @@ def _readiness_check(app: App) -> health.Check:
         latest = backups.latest(session)
         return health.Readiness("", None if latest is None else latest.taken_at)
 
+    last: tuple[float, health.Readiness] | None = None
+
     async def check() -> health.Readiness:
+        nonlocal last
         # Not on the reader threads: two long reports must not make a replica look dead.
-        return await asyncio.to_thread(app.database.read_now, look)
+        readiness = await asyncio.to_thread(app.database.read_now, look)
+        if readiness.problem:
+            return readiness
+        # Whoever asks again and again costs one commit a second.
+        if last is None or time.monotonic() - last[0] > WRITE_CHECK_EVERY:
+            last = time.monotonic(), await _with_write(readiness)
+        return replace(last[1], last_backup=readiness.last_backup)
+
+    async def _with_write(readiness: health.Readiness) -> health.Readiness:
+        try:
+            async with asyncio.timeout(WRITE_CHECK_SECONDS):
+                await app.database.write(touch)
+        except DatabaseLost:
+            raise
+        except driver_errors(Busy, TimeoutError, DBAPIError) as wrong:
+            log.warning("not ready", error=type(wrong).__name__, reason="nothing can be written")
+            return replace(readiness, problem="write")
+        return readiness
 
     return check
 
@@ -250,8 +293,9 @@ async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Seq
         await runner.setup()
         assert runner.server is not None
         routes: dict[str, CallbackRoute] = web_app.get(CALLBACKS, {})
+        middleware.serve_under(runner.server, settings.base_path)
         connections = CallbackConnections(
-            routes,
+            routes | {f"{settings.base_path}{path}": route for path, route in routes.items()},
             middleware.connection_factory(runner.server, asyncio.get_running_loop()),
             idle_seconds=middleware.WHOLE_REQUEST_SECONDS,
             answer=answer_numbered,
@@ -261,8 +305,7 @@ async def serve(app: App, stop: asyncio.Event, announce: Announce, personas: Seq
         if not dispatcher.pages and "local" in enabled:
             dispatcher.pages = _base_url(settings.host, port)
         disabled = [name for name in LABELS if name not in enabled]
-        # The library stays for good: the garbage collector need not scan it again and again while people answer.
-        gc.collect()
+        # What stands now stays for good (a collection finds two hundred objects in 0.1 s): it is not looked over again and again while people answer.
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
@@ -325,12 +368,12 @@ async def _shut_down(app: App, runner: web.AppRunner, connections: CallbackConne
 
 def attach_pages(web_app: web.Application, app: App, handle: IncomingHandler) -> WebSessions:
     """Add the web pages and the files they share; `handle` answers the messages that a page sends."""
-    pages = Templates()
+    pages = Templates(app.settings.base_path)
     pages.attach(web_app)
     CertificatePages(app.database, app.clock, pages, CertificatePrinter(app.settings.web.font), lambda: app.dispatcher.pages).attach(web_app)
     sessions = WebSessions(app.database, app.clock, pages, app.settings.public_url)
     ExamPage(sessions, app.database, lambda: app.catalog, handle, partial(card_code, "exam"), app.clock).attach(web_app)
-    feed = LiveFeed(app.database, lambda: app.catalog, app.clock)
+    feed = LiveFeed(app.database, lambda: app.catalog, app.clock, app.settings.limits.streams_an_address)
     feed.attach(web_app)
     ScreenPage(app.database, feed, pages, lambda: app.dispatcher.pages, chat=app.settings.web.local_chat).attach(web_app)
     ConsolePage(app.database, lambda: app.catalog, app.clock, feed, sessions, pages).attach(web_app)

@@ -48,32 +48,19 @@ class RecallingChannel(Protocol):
         ...
 
 
-class Spending(Protocol):
-    """Counts calls that were not reserved before: late answers, further parts, cards beside an answer. Pushes are reserved before."""
+class Quota(Protocol):
+    """The platform's limits for what was not taken before: late answers, further parts, cards beside an answer. Pushes have taken theirs."""
 
-    def may(self, user: str) -> bool:
-        """Whether the quota has room for an optional message; counts nothing."""
+    def look(self, user: str) -> bool:
+        """Whether there is room for an optional message; takes nothing."""
         ...
 
-    async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
+    async def take(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
         """Wait for the rate limit and count the next call; never asks the database. `user` is empty where a call concerns nobody.
 
         `granted`: the daily and monthly quota was taken before; only the rate limit is waited for.
         """
         ...
-
-
-class _UncountedSpending:
-    """For tests and tools without quotas."""
-
-    def may(self, user: str) -> bool:
-        return True
-
-    async def spend(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
-        return None
-
-
-FREE: Spending = _UncountedSpending()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import aiohttp
-import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -23,8 +22,9 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.http import encode
 from bot.channels.signature import BadEnvelope, EnvelopeStamp
 from bot.domain.message import Incoming, IncomingHandler, Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BODY_SECONDS = 5.0
 DRAIN_SECONDS = 8.0
@@ -52,6 +52,13 @@ SUCCESS = CallbackResponse(b"success")
 REFUSED = CallbackResponse(b"bad request", status=400)
 """The same to everything that is no genuine, fresh, well-formed callback."""
 BROKEN = CallbackResponse("系统出了点问题，请稍后再试".encode(), status=500)
+
+
+def record_key(note: Note, channel: str, former: str) -> None:
+    """While an old token or key is taken beside the new: write down by which of them a callback was accepted."""
+    log.info("callback accepted", channel=channel, by=f"former {former}" if former else "current")
+    if former:
+        note("former_key", channel, 1)
 
 
 def json_response(answer: Mapping[str, Any]) -> CallbackResponse:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from bot.channels.base import FREE, Clock, Note, Spending
+from bot.channels.base import Clock, Note, Quota
+from bot.domain.times import SHANGHAI
 
 if TYPE_CHECKING:
     from bot.channels.outbound.client import Outbound
@@ -50,8 +52,32 @@ class ChannelContext:
     outbound: Outbound
     clock: Clock
     note: Note
-    spending: Spending = FREE
+    quota: Quota
     limits: CallbackLimits = field(default_factory=CallbackLimits)
+
+
+class FormerKeys(BaseModel):
+    """Settings of a channel whose token and keys are being changed: until `former_until`, by the service's clock, the old ones are taken too."""
+
+    former_until: datetime | None = None
+
+    @field_validator("former_until")
+    @classmethod
+    def with_zone(cls, value: datetime | None) -> datetime | None:
+        """A moment without a zone is one of Beijing's."""
+        return value if value is None or value.tzinfo is not None else value.replace(tzinfo=SHANGHAI)
+
+    def former_is_taken(self, now: datetime) -> bool:
+        """True inside the window."""
+        return self.former_until is not None and now < self.former_until
+
+    @model_validator(mode="after")
+    def with_an_end(self) -> FormerKeys:
+        """Old keys that nobody takes away again would be worse than none: the window has to say when it ends."""
+        written = [key for key in type(self).model_fields if key.startswith("former_") and key != "former_until" and getattr(self, key) is not None]
+        if written and self.former_until is None:
+            raise ValueError(f"写了 {'、'.join(written)} 就要写 former_until（旧的用到什么时候，例如 2026-12-31T18:00），到时旧的不再接受")
+        return self
 
 
 def reveal(secret: SecretStr | None) -> str:

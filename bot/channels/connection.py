@@ -13,11 +13,10 @@ from email.utils import formatdate
 from time import time
 from typing import NamedTuple, cast
 
-import structlog
-
 from bot.channels.callback import Callback, CallbackResponse, CallbackRoute
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LONGEST_HEAD = 4096
 MOST_HEADERS = 40

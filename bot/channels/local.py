@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from bot.channels.base import Clock, Note
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, reply_json
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATH = "/chat"
 APP = "page"
@@ -68,8 +68,11 @@ class LocalChat:
 
     name = "local"
 
-    def __init__(self, page: Path, *, clock: Clock, note: Note, personas: Sequence[Persona] = (), quick: Sequence[str] = ("帮助",)) -> None:
-        """`page` is the folder of the page's files; `quick` the commands offered to a visitor without a persona."""
+    def __init__(
+        self, page: Path, *, clock: Clock, note: Note, personas: Sequence[Persona] = (), quick: Sequence[str] = ("帮助",), base: str = ""
+    ) -> None:
+        """`page` is the folder of the page's files; `quick` the commands offered to a visitor without a persona; `base` the path before ours."""
+        self._path = f"{base}{PATH}"
         self._page = page
         self._clock = clock
         self._note = note
@@ -106,13 +109,13 @@ class LocalChat:
     # ── The page ──
 
     async def _redirect(self, request: web.Request) -> web.Response:
-        raise web.HTTPFound(PATH)
+        raise web.HTTPFound(self._path)
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         self._check_host(request)
         response = await self._file("index.html", request)
         if not self._personas and not _GUEST.fullmatch(request.cookies.get(COOKIE, "")):
-            response.set_cookie(COOKIE, f"guest-{secrets.token_hex(16)}", httponly=True, samesite="Strict", path=PATH, max_age=90 * 86400)
+            response.set_cookie(COOKIE, f"guest-{secrets.token_hex(16)}", httponly=True, samesite="Strict", path=self._path, max_age=90 * 86400)
         return response
 
     async def _file(self, name: str, request: web.Request) -> web.FileResponse:

@@ -10,7 +10,7 @@ import binascii
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 from hmac import compare_digest
 from typing import Any, NamedTuple
@@ -63,9 +63,10 @@ class EnvelopeStamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EncryptionKey:
-    """One EncodingAESKey with its cipher, which is made once and used for every message."""
+    """One EncodingAESKey with its cipher, which is made once and used for every message; a reply under it is signed with `token`, or with ours."""
 
     cipher: Cipher[CBC]
+    token: bytes = b""
 
     @classmethod
     def of(cls, encoded: str) -> EncryptionKey:
@@ -80,51 +81,68 @@ class EncryptionKey:
 
 
 class OpenedEnvelope(NamedTuple):
-    """A decrypted message and its key, with which the reply is encrypted."""
+    """A decrypted message and its key, with which the reply is encrypted; `former` names what of token and key is the old one."""
 
     plain: bytes
     key: EncryptionKey
+    former: str = ""
 
 
 class EnvelopeCodec:
     """Token, keys and the receiver's id (CorpID or AppID) of one app."""
 
-    __slots__ = ("_freshness", "_keys", "_receiver", "_token")
+    __slots__ = ("_former_until", "_freshness", "_keys", "_receiver", "_tokens")
 
-    def __init__(self, token: str, aes_key: str, receiver: str, *, former_aes_key: str = "", freshness: int = 600) -> None:
-        """`former_aes_key` is still accepted while a key is being changed; `freshness` in seconds, to both sides of now."""
+    def __init__(
+        self,
+        token: str,
+        aes_key: str,
+        receiver: str,
+        *,
+        former_token: str = "",
+        former_aes_key: str = "",
+        former_until: float = float("inf"),
+        freshness: int = 600,
+    ) -> None:
+        """The former token and key are accepted too, until a moment (Unix seconds); `freshness` in seconds, to both sides of now."""
         if not token or not receiver:
             raise ValueError("neither the token nor the receiver's id may be empty")
-        self._token = token.encode()
+        self._tokens = (token.encode(), *([former_token.encode()] if former_token else []))
+        self._former_until = former_until
         self._receiver = receiver.encode()
         self._keys = (EncryptionKey.of(aes_key), *([EncryptionKey.of(former_aes_key)] if former_aes_key else []))
         self._freshness = freshness
 
-    def sign(self, *parts: bytes) -> str:
-        return sha1(b"".join(sorted((self._token, *parts))), usedforsecurity=False).hexdigest()
+    def sign(self, *parts: bytes, token: bytes = b"") -> str:
+        return sha1(b"".join(sorted((token or self._tokens[0], *parts))), usedforsecurity=False).hexdigest()
 
-    def check(self, stamp: EnvelopeStamp, now: float, *sealed: bytes) -> None:
-        """Raises `BadEnvelope` unless the stamp is ours and at most `freshness` seconds from `now` (Unix seconds)."""
+    def check(self, stamp: EnvelopeStamp, now: float, *sealed: bytes) -> bytes:
+        """The token that signed the stamp; raises `BadEnvelope` unless it is ours and at most `freshness` seconds from `now` (Unix seconds)."""
         signature, timestamp, nonce = stamp
         if not (_SIGNATURE.fullmatch(signature) and _TIMESTAMP.fullmatch(timestamp) and _NONCE.fullmatch(nonce)):
             raise BadEnvelope("stamp")
-        if not compare_digest(self.sign(timestamp.encode(), nonce.encode(), *sealed), signature):
+        for token in self._tokens if now < self._former_until else self._tokens[:1]:
+            if compare_digest(self.sign(timestamp.encode(), nonce.encode(), *sealed, token=token), signature):
+                break
+        else:
             raise BadEnvelope("signature")
         if abs(now - int(timestamp)) > self._freshness:
             raise BadEnvelope("stale")
+        return token
 
     def open(self, stamp: EnvelopeStamp, sealed: bytes, now: float) -> OpenedEnvelope:
         """The decrypted message of an envelope that is genuine, fresh, intact and addressed to us; raises `BadEnvelope`."""
-        self.check(stamp, now, sealed)
+        token = self.check(stamp, now, sealed)
         try:
             raw = binascii.a2b_base64(sealed, strict_mode=True)
         except binascii.Error:
             raise BadEnvelope("base64") from None
         if not raw or len(raw) % BLOCK:
             raise BadEnvelope("length")
-        for key in self._keys:
+        for key in self._keys if now < self._former_until else self._keys[:1]:
             if (plain := self._unpacked(key, raw)) is not None:
-                return OpenedEnvelope(plain, key)
+                former = [name for name, old in (("token", token is not self._tokens[0]), ("aes_key", key is not self._keys[0])) if old]
+                return OpenedEnvelope(plain, key if token is self._tokens[0] else replace(key, token=token), "+".join(former))
         raise BadEnvelope("content")
 
     def _unpacked(self, key: EncryptionKey, raw: bytes) -> bytes | None:
@@ -150,7 +168,7 @@ class EnvelopeCodec:
         """The encrypted and signed answer to a callback, in XML or, where the platform pushes JSON, in JSON."""
         random = os.urandom(24)
         sealed, timestamp, nonce = self.seal(text, key, random=random[:16]), str(int(now)), random[16:].hex()
-        signature = self.sign(timestamp.encode(), nonce.encode(), sealed)
+        signature = self.sign(timestamp.encode(), nonce.encode(), sealed, token=key.token if key is not None else b"")
         if as_json:
             return json.dumps({"Encrypt": sealed.decode(), "MsgSignature": signature, "TimeStamp": int(timestamp), "Nonce": nonce})
         return _REPLY.format(sealed.decode(), signature, timestamp, nonce)

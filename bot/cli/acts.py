@@ -101,8 +101,8 @@ def _read_one(kinds: tuple[Any, ...], value: ActValue, given: Any) -> Any:
     return read_moment(given, today, value.year) if datetime in kinds else given
 
 
-def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
-    """Do it, rehearse it or look, print what follows, and end with its status."""
+def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> Outcome:
+    """Do it, rehearse it or look, print what follows, and end with its status or give back what came of it."""
     from bot.storage.db.engine import rehearse
 
     if not action.effect:
@@ -119,6 +119,7 @@ def perform(action: Action, values: Mapping[str, Any], *, apply: bool) -> None:
     _print(action, outcome, apply=apply)
     if outcome.status:
         raise typer.Exit(outcome.status)
+    return outcome
 
 
 def _act(session: Session, action: Action, *, applies: bool = True) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from sqlmodel import Session, select
+from sqlmodel import Session
 
 from bot import logs
 from bot.app import build
@@ -22,8 +22,8 @@ from bot.domain.message import Address, Incoming, Refusal, Reply
 from bot.services.demo.seed import PERSONAS, holds_demo
 from bot.settings import PREFIX, Settings, env_name
 from bot.storage.migrations import migrate
+from bot.storage.people import accounts
 from bot.storage.system import audit
-from bot.storage.tables.people import AccountRow, PersonRow
 
 CHANNEL, APP, GUEST = "local", "terminal", "terminal"
 SAYS_NOTHING = (env_name("listen"), env_name("operator"))
@@ -75,16 +75,16 @@ def _is_unconfigured() -> bool:
 
 def _bind_account(session: Session, staff_no: str) -> tuple[str, str]:
     """The account and name of a person in the terminal; the account is created and audited if missing. `Refusal` for an unknown staff number."""
-    person = session.exec(select(PersonRow).where(PersonRow.staff_no == staff_no)).first()
-    if person is None or person.id is None:
+    person = accounts.person_by_staff_no(session, staff_no)
+    if person is None:
         raise Refusal(f"花名册里没有工号 {staff_no}。" + (_persona_hint() if holds_demo(session) else ""))
-    account = session.exec(select(AccountRow).where(AccountRow.channel == CHANNEL, AccountRow.person_id == person.id)).first()
-    if account is None:
-        bound_at = context.now()
-        account = AccountRow(channel=CHANNEL, user=f"cli-{staff_no}", person_id=person.id, bound_at=bound_at, bound_by=context.operator())
-        session.add(account)
+    person_id, name = person
+    user = accounts.account_of(session, CHANNEL, person_id)
+    if user is None:
+        user, bound_at = f"cli-{staff_no}", context.now()
+        accounts.bind_account(session, CHANNEL, user, person_id, bound_at, context.operator())
         audit.record(session, bound_at, context.operator(), "cli", "绑定终端账号", staff_no)
-    return account.user, person.name
+    return user, name
 
 
 async def _talk(app: build.App, user: str) -> None:

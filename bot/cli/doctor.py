@@ -49,7 +49,7 @@ from bot.services.certificate.typesetter import load_typefaces
 from bot.settings import CHANNELS, PREFIX, PROJECT, BadSettings, Settings, blank_setting_faults, is_loopback
 from bot.storage.db import backup as db_backup
 from bot.storage.db.database import Database
-from bot.storage.db.engine import DRIVER_ERRORS, open_engine
+from bot.storage.db.engine import driver_errors, open_engine
 from bot.storage.delivery import queue, quota, recipients
 from bot.storage.files import loader
 from bot.storage.files.policies import load_policy
@@ -627,7 +627,7 @@ def _look(check: Check, around: Surroundings, needs_database: bool) -> Finding:
         return check(around)
     except DBAPIError as wrong:
         return fault(database_fault(wrong.orig))
-    except DRIVER_ERRORS as wrong:
+    except driver_errors() as wrong:
         return fault(database_fault(wrong))
     except OSError as wrong:
         return warning(f"没有查成（{wrong.filename or type(wrong).__name__}：{os.strerror(wrong.errno or 0)}）：请用服务的用户运行 doctor。")
@@ -647,7 +647,7 @@ def _open_database(around: Surroundings) -> None:
     except DBAPIError as wrong:
         around.database_problem = fault(database_fault(wrong.orig))
         return
-    except DRIVER_ERRORS as wrong:
+    except driver_errors() as wrong:
         around.database_problem = fault(database_fault(wrong))
         return
     if revision == migrate.HEAD:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from bot.settings import BadSettings
 from bot.storage.db.commits import Busy, InDoubt
-from bot.storage.db.engine import DRIVER_ERRORS
+from bot.storage.db.engine import driver_errors
 
 _APPEND_ONLY = "数据库不许这样改：流水、审计、作答等已记录的不能改也不能删，只能另记一笔更正"
 _READ_ONLY, _FULL, _BUSY = "数据库是只读的，写不进去，请检查数据库文件和目录的权限", "磁盘满了，请腾出空间", "数据库正忙，请稍后再试"
@@ -46,6 +45,8 @@ def database_fault(wrong: BaseException | None) -> str:
         name = getattr(wrong, "sqlite_errorname", type(wrong).__name__)
         sentence = _APPEND_ONLY if name == "SQLITE_CONSTRAINT_TRIGGER" else _FAULTS.get(code)
     else:
+        import psycopg  # which is here if it has failed
+
         name = code = getattr(wrong, "sqlstate", None) or ""
         sentence = _FAULTS.get(code) or _FAULTS.get(code[:2])
         if not code and isinstance(wrong, psycopg.OperationalError):
@@ -61,7 +62,7 @@ def sentence_and_status(wrong: Exception) -> tuple[str, int] | None:
         return "提交时和数据库的连接断了，又一直连不上，是否已写入确认不了；请先恢复数据库，查看后再决定要不要重做。", 1
     if isinstance(wrong, Busy):
         return "数据库正忙或写不了，什么都没有改动，请稍后再试。", 1
-    if isinstance(wrong, DRIVER_ERRORS):  # raised by statements that go to the driver directly
+    if isinstance(wrong, driver_errors()):  # raised by statements that go to the driver directly
         return database_fault(wrong), 1
     if isinstance(wrong, DBAPIError):
         return database_fault(wrong.orig), 1

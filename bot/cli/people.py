@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from html import escape
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,11 +22,12 @@ from bot.channels.outbound.client import Outbound
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.outbound.tokens import SingleRunTokens
 from bot.cli.acts import perform
-from bot.cli.context import Apply, As, Json, context
+from bot.cli.context import Apply, As, Json, context, note
 from bot.commands.actions import Act, ActValue, Outcome, action
-from bot.commands.people import roster_outcome
+from bot.commands.people import issue_codes, roster_outcome
 from bot.domain.message import Misuse, Refusal
 from bot.domain.people.person import Directory
+from bot.domain.times import SHANGHAI
 from bot.services.people import roster_file
 from bot.settings import Settings
 from bot.storage.people import roster as people_roster
@@ -95,4 +101,54 @@ def _platform_advice(error: PlatformError) -> str:
             return "请稍后再试。"
 
 
-CLI = {"roster sync": sync_roster}
+# ── Binding codes ──
+
+_SLIP = """<section><p><b>{name}</b>（{staff_no}）</p><p>在公众号里发送：</p><p class="say">绑定 {staff_no} {code}</p>
+<p>{until} 以前有效，只能用一次。</p></section>
+"""
+_SHEET = """<!doctype html>
+<html lang="zh-CN"><meta charset="utf-8"><title>绑定验证码</title>
+<style>
+body {{ font: 12pt/1.5 "Noto Sans CJK SC", sans-serif; display: grid; grid-template-columns: 1fr 1fr; margin: 0 }}
+section {{ border: 1px dashed #888; padding: 4mm; break-inside: avoid }} p {{ margin: 0 }} .say {{ font-size: 16pt; font-weight: bold }}
+</style>
+{slips}</html>
+"""
+
+
+def roster_codes(
+    unit: Annotated[str, typer.Option("--unit", metavar="单位", help="只发给这个单位及其下属")] = "",
+    out: Annotated[Path | None, typer.Option("--out", metavar="文件", help="另写一页可以打印、裁开的纸条（HTML），只有本用户能读")] = None,
+    apply: Apply = False,
+    acting_as: As = "",
+    as_json: Json = False,
+) -> None:
+    """给还没有绑定微信的人发一次性验证码（BOT_LIMITS__CODE_MINUTES 分钟内有效，旧验证码作废）；不加 --apply 只列出发给谁。"""
+    context.take(acting_as=acting_as, as_json=as_json)
+    lifetime = timedelta(minutes=context.settings().limits.code_minutes)
+    if out is not None and apply and out.exists():
+        raise Refusal(f"{out} 已经有了，没有发：请换一个文件名。")
+    outcome = perform(issue_codes, {"unit": unit, "lifetime": lifetime}, apply=apply)
+    if out is not None and apply and outcome.data:
+        _write_slips(out, outcome.data)
+        note(f"纸条写在 {out}，交给本人后请删掉。")
+
+
+def _write_slips(file: Path, codes: Sequence[Mapping[str, str]]) -> None:
+    slips = [
+        _SLIP.format(
+            name=escape(code["name"]),
+            staff_no=escape(code["staff_no"]),
+            code=code["code"],
+            until=f"{datetime.fromisoformat(code['expires_at']).astimezone(SHANGHAI):%m月%d日 %H:%M}",
+        )
+        for code in codes
+    ]
+    try:
+        with open(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as sheet:
+            sheet.write(_SHEET.format(slips="".join(slips)))
+    except OSError as wrong:
+        raise Refusal(f"纸条写不进 {file}（{os.strerror(wrong.errno or 0)}），验证码已发，见上面的列表。") from wrong
+
+
+CLI = {"roster sync": sync_roster, "roster codes": roster_codes}

@@ -26,8 +26,6 @@ from bot.services.hours import chain_verification
 from bot.services.library import catalog
 from bot.services.reports.formats import BINARY, FORMATS
 from bot.storage.db.engine import ping
-from bot.storage.files import loader
-from bot.storage.files.strict_yaml import os_error_text
 from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.reports.registry import REPORTS
 
@@ -69,6 +67,12 @@ def report_command(
         note(f"已写入 {out}")
 
 
+def _unwritable(out: Path, wrong: OSError) -> Refusal:
+    from bot.storage.files.strict_yaml import os_error_text
+
+    return Refusal(f"写不了 {out}：{os_error_text(wrong)}")
+
+
 def _run_report(session: Session, name: str, about: str, as_of: str | None, year: int | None) -> Table:
     kind, today = REPORTS[name], day_of(context.now())
     if kind.requires_about and not about:
@@ -80,6 +84,8 @@ def _run_report(session: Session, name: str, about: str, as_of: str | None, year
     if not 2000 <= asked <= day.year:
         raise Refusal(f"{asked} 年度在 {day.isoformat()} 还没有数据可看。")
     ping(session)  # opens the transaction, so that all figures of a report come from one snapshot
+    from bot.storage.files import loader
+
     library, _ = loader.load_library(loader.data_root())
     return kind.run(session, context.scope(session), ReportQuery(asked, day, today, catalog.read_catalog(session, Library()).policy, about, library))
 
@@ -101,7 +107,7 @@ def _open_output(out: Path | None) -> Iterator[BinaryIO]:
     try:
         handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}：{os_error_text(wrong)}") from None
+        raise _unwritable(out, wrong) from None
     part = Path(name)
     try:
         with os.fdopen(handle, "wb") as target:
@@ -109,7 +115,7 @@ def _open_output(out: Path | None) -> Iterator[BinaryIO]:
         part.chmod(0o640)
         part.replace(out)
     except OSError as wrong:
-        raise Refusal(f"写不了 {out}：{os_error_text(wrong)}") from None
+        raise _unwritable(out, wrong) from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -24,7 +24,7 @@ from bot.domain.times import SHANGHAI
 from bot.services.library.catalog import Catalog
 from bot.settings import Settings
 from bot.storage.db import backup
-from bot.storage.db.engine import is_sqlite, open_engine
+from bot.storage.db.engine import is_sqlite, make_private, open_engine
 from bot.storage.migrations import migrate as migrations_migrate
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from bot.channels.local import Persona
 
 OPEN_FILES = 65_536
+LARGEST_SEARCHED_BYTES = 1 << 30
+"""A larger database is not read through at each start, which has to take seconds; `doctor` and `backup` do it."""
 
 
 def open_writable_engine(settings: Settings) -> Engine:
@@ -49,6 +51,18 @@ def _check_writable(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
         connection.rollback()
+
+
+def _refuse_damaged(engine: Engine) -> None:
+    """Raises `Refusal`, which names the file, for an SQLite database with a spoilt page: people would be told for ever that the service is busy."""
+    if not is_sqlite(engine):
+        return
+    file = backup.database_path(engine)
+    make_private(file)
+    if file.stat().st_size <= LARGEST_SEARCHED_BYTES and (damage := backup.sqlite_damage(engine, quick=True)):
+        raise Refusal(
+            f"数据库文件 {file} 有损坏（{damage[:120]}），服务没有启动：请保留这个文件，把它移开，再用 python -m bot restore 目录 从备份恢复。"
+        )
 
 
 def build_demo_app(settings: Settings) -> App:
@@ -86,6 +100,7 @@ def serve(demo: Annotated[bool, typer.Option("--demo", help="演示：虚构的�
     else:
         open_writable_engine(settings).dispose()
         engine = context.engine(settings)
+        _refuse_damaged(engine)
         _check_writable(engine)
         app = build.build(settings, engine)
     personas = [Persona(persona.staff_no, persona.name, persona.label, persona.quick) for persona in seed.PERSONAS] if demo else []

@@ -26,6 +26,8 @@ from bot.storage.system import audit
 T = TypeVar("T")
 
 CONFIRM = ("确认", "确定")
+WRITTEN = ("原因", "理由", "内容")
+"""Values that are kept and shown as they were written in the chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ class Action:
 
     def carry_out(self, ctx: Context, values: Mapping[str, Any], confirmation: str = "") -> Reply:
         """Perform it for the sender; `confirmation` is what they have to say first, where it cannot be undone."""
+        declared = self.parameters()
+        values = {name: ctx.written(value) if declared[name][1].label in WRITTEN and value else value for name, value in values.items()}
         if self.final and confirmation:
             outcome = rehearse(ctx.session, lambda: self.perform(act_of(ctx, applies=False), values))
             if outcome.asks and not outcome.unchanged:

@@ -16,9 +16,9 @@ GREETINGS = frozenset({"你好", "您好", "hi", "hello", "在吗", "在么", "�
 START_BUTTONS = (Option("每日", "每日一练"), Option("学习", "学习"), Option("我的学时", "我的学时"), Option("帮助", "帮助"))
 TOPICS: dict[str, tuple[str, ...]] = {
     "每天学": ("每日", "学习", "练习", "错题", "挑战"),
-    "手上的题": ("下一页", "继续", "跳过", "退出", "纠错"),
+    "手上的题": ("下一页", "上一页", "继续", "跳过", "退出", "纠错"),
     "考试": ("考试", "上一题", "答题卡", "交卷", "确认交卷", "证书", "申诉", "退出网页"),
-    "竞赛": ("竞赛", "排行", "对战", "应战"),
+    "竞赛": ("竞赛", "排行", "对战", "双人对战", "四人赛", "应战"),
     "我的": ("我的学时", "为什么", "设置", "绑定", "已阅", "投票"),
 }
 """Which commands of everybody are shown together; those that an office adds are shown under its name."""
@@ -35,7 +35,11 @@ def welcome(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=START_BUTTONS)
 
 
-@command("帮助", "菜单", "help", "?", role=None, argument="<主题或命令>")
+def _names_topic(ctx: Context, about: str) -> bool:
+    return about in COMMANDS or about in topics(ctx)
+
+
+@command("帮助", "菜单", "help", "?", role=None, argument="<主题或命令>", takes=_names_topic)
 def show_help(ctx: Context, about: str) -> Reply:
     """能做什么、怎么答题；“帮助 考试”看一组命令，“帮助 练习”看一条。"""
     if about:

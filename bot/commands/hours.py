@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bot.commands.router import Context, command
 from bot.domain.hours import policy
-from bot.domain.hours.policy import CATEGORY_LABELS, hours_text, quotas, shown_hours, total_hours
+from bot.domain.hours.policy import CATEGORY_LABELS, YearQuotas, hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.study.streak import FREEZES, Streak
 from bot.domain.text.numbers import find_row_number
@@ -17,8 +17,10 @@ from bot.services.study import streak as study_streak
 from bot.storage.hours import ledger
 from bot.storage.study import readings
 
+BAR_LENGTH = 10
 
-@command("我的学时", "学时", "进度")
+
+@command("我的学时", "学时", "学分", "进度")
 def my_hours(ctx: Context, _: str) -> Reply:
     """今年各类学时、应达多少、还差多少、哪天截止。"""
     year = ctx.today.year
@@ -26,22 +28,15 @@ def my_hours(ctx: Context, _: str) -> Reply:
     year_quotas = quotas(ctx.catalog.policy, ctx.today)
     per_hour = year_quotas.seconds_per_hour
     total = total_hours(seconds, per_hour)
-    lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）"]
+    collective = shown_hours(seconds.get("collective", 0), per_hour)
+    lines = [f"📊 {ctx.me.name} {year} 年学时（截至{chinese_day(ctx.today)}）", *gap_lines(ctx, total, collective, year_quotas)]
+    outlook_line = forecast.outlook_sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
+    lines += [outlook_line] if outlook_line else []
+    lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
     for category in CATEGORY_LABELS:
         if seconds.get(category):
             hours = hours_text(shown_hours(seconds[category], per_hour))
             lines.append(f"· {policy.category_label(category)}：{hours} 学时（{duration_text(seconds[category])}）")
-    lines.append(f"合计 {hours_text(total)} 学时（每 {per_hour // 60} 分钟 1 学时，按类向下取到 0.25）")
-    lines += _quota_lines(
-        ctx,
-        year_quotas.need(ctx.me.tier),
-        year_quotas.floor(ctx.me.tier),
-        total,
-        shown_hours(seconds.get("collective", 0), per_hour),
-        year_quotas.rule,
-    )
-    outlook_line = forecast.outlook_sentence(forecast.outlook_of(ctx.session, ctx.catalog, ctx.me.id, ctx.me.tier, ctx.now))
-    lines += [outlook_line] if outlook_line else []
     lines.append(_caps_line(ctx, per_hour))
     lines += _streak_lines(ctx)
     return Reply("\n".join(lines), buttons=(Option("学习", "学习"), Option("每日", "每日一练"), Option("为什么", "为什么")))
@@ -53,22 +48,39 @@ def _streak_lines(ctx: Context) -> list[str]:
     return [line if streak.done_today else f"{line}（今天的还没有做）"] if line else []
 
 
-def _quota_lines(ctx: Context, need: Decimal | None, floor: Decimal, total: Decimal, collective: Decimal, rule: str) -> list[str]:
-    last = date(ctx.today.year, 12, 31)
+def gap_lines(ctx: Context, total: Decimal, collective: Decimal, year_quotas: YearQuotas) -> list[str]:
+    """What is missing and by when, with a bar, and what is owed."""
+    need, floor = year_quotas.need(ctx.me.tier), year_quotas.floor(ctx.me.tier)
     if need is None:
-        return [f"花名册里没有登记您的层级或该层级没有年度要求（规则 {rule}），如有疑问请联系管理员。"]
+        return [f"花名册里没有登记您的层级或该层级没有年度要求（规则 {year_quotas.rule}），如有疑问请联系管理员。"]
+    last = date(ctx.today.year, 12, 31)
     missing, short = max(Decimal(0), need - total), max(Decimal(0), floor - collective)
-    lines = [f"年度应达 {hours_text(need)} 学时（{ctx.me.tier}，规则 {rule}）"]
+    if not missing and not short:
+        head = "✅ 已达标。"
+    elif missing:
+        head = f"还差 {hours_text(missing)} 学时，{chinese_day(last)}截止（还有 {(last - ctx.today).days + 1} 天）"
+    else:
+        head = f"总量已够，集体学法还差 {hours_text(short)}，{chinese_day(last)}截止"
+    lines = [head, progress_bar(total, need), f"年度应达 {hours_text(need)} 学时（{ctx.me.tier}，规则 {year_quotas.rule}）"]
     if floor:
         lines.append(f"其中集体学法不少于 {hours_text(floor)}，已有 {hours_text(collective)}" + (f"，还差 {hours_text(short)}" if short else ""))
-    if not missing and not short:
-        lines.append("✅ 已达标。")
-    elif missing:
-        days = (last - ctx.today).days + 1
-        lines.append(f"还差 {hours_text(missing)} 学时，{chinese_day(last)}截止（还有 {days} 天）")
-    else:
-        lines.append(f"总量已够，集体学法还差 {hours_text(short)}，{chinese_day(last)}截止")
     return lines
+
+
+def gap_line(ctx: Context) -> str:
+    """Where the year stands in one line; empty without a quota."""
+    year_quotas, seconds = quotas(ctx.catalog.policy, ctx.today), ledger.year_seconds(ctx.session, ctx.me.id, ctx.today.year)
+    need, total = year_quotas.need(ctx.me.tier), total_hours(seconds, year_quotas.seconds_per_hour)
+    if need is None:
+        return ""
+    missing = f"，还差 {hours_text(need - total)}" if need > total else "，总量已够"
+    return f"今年 {progress_bar(total, need)}{missing}"
+
+
+def progress_bar(total: Decimal, need: Decimal) -> str:
+    """▰▰▰▱▱▱▱▱▱▱ 12/40 学时: a full bar is the whole need, and only that."""
+    filled = BAR_LENGTH if total >= need else int(total * BAR_LENGTH / need)
+    return f"{'▰' * filled}{'▱' * (BAR_LENGTH - filled)} {hours_text(total)}/{hours_text(need)} 学时"
 
 
 def _caps_line(ctx: Context, per_hour: int) -> str:
@@ -85,7 +97,7 @@ def _caps_line(ctx: Context, per_hour: int) -> str:
 @command("为什么", "明细", argument="<流水号>")
 def explain_hours(ctx: Context, entry_number: str) -> Reply:
     """最近一课每页看了多久、计了多少、没计的原因；“为什么 12”看某条学时流水。"""
-    if entry_number:
+    if any(char.isdigit() for char in entry_number):
         return _explain_entry(ctx, entry_number)
     lines = _last_reading_lines(ctx)
     refused = ledger.refused_credit(ctx.session, ctx.me.id, ctx.today)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -172,20 +172,20 @@ def _blocking_reason(plan: RosterImportPlan, leavers_ok: bool) -> str:
     return roster_changes.loses_most_notice(plan) if plan.loses_most and not leavers_ok else ""
 
 
-@action(cli="roster codes", effect=True)
-def issue_codes(act: Act, unit: Annotated[str, ActValue("单位", "只发给这个单位及其下属", "--unit")] = "") -> Outcome:
-    """给还没有绑定微信的人发一次性验证码（10 分钟内有效，旧验证码作废）；不加 --apply 只列出发给谁。"""
+@action(effect=True)
+def issue_codes(act: Act, unit: Annotated[str, ActValue("单位")], lifetime: Annotated[timedelta, ActValue("有效")]) -> Outcome:
+    """发一次性验证码。"""
     act.require_whole_agency()
-    issued = binding.issue_codes(act.session, act.now, actor=act.author.actor, via=act.author.via, unit=unit)
+    issued = binding.issue_codes(act.session, act.now, actor=act.author.actor, via=act.author.via, unit=unit, lifetime=lifetime)
     if not issued:
         return Outcome([], (), "没有要发的：在册的人都已绑定微信。", unchanged=True)
     if not act.applies:
-        listed = [{"staff_no": code.staff_no, "code": None, "expires_at": None} for code in issued]
+        listed = [{"staff_no": code.staff_no, "code": None, "expires_at": None, "name": code.name} for code in issued]
         return Outcome(listed, [*(f"{code.staff_no} {code.name}" for code in issued), f"将发 {len(issued)} 个验证码，以前发的作废。"])
     return Outcome(
-        [{"staff_no": code.staff_no, "code": code.code, "expires_at": stamp(code.expires_at)} for code in issued],
+        [{"staff_no": code.staff_no, "code": code.code, "expires_at": stamp(code.expires_at), "name": code.name} for code in issued],
         [f"{code.staff_no} {code.name} {code.code} {code.expires_at.astimezone(SHANGHAI).isoformat(timespec='seconds')}" for code in issued],
-        warning=f"{len(issued)} 个验证码，10 分钟内有效，以前发的已作废。请分别交给本人。",
+        warning=f"{len(issued)} 个验证码，{lifetime // timedelta(minutes=1)} 分钟内有效，以前发的已作废。请分别交给本人。",
     )
 
 
@@ -253,7 +253,11 @@ EXAMPLES = (
 )
 
 
-@command("设置", argument="<项目 内容>")
+def _names_setting(_: Context, text: str) -> bool:
+    return text.partition(" ")[0] in {*_PREFERENCE_SETTERS, *_GOAL_SETTERS}
+
+
+@command("设置", argument="<项目 内容>", takes=_names_setting)
 def change_settings(ctx: Context, text: str) -> Reply:
     """推送时间、免打扰、周报、先用哪个渠道、考试日期：“设置”查看，“设置 推送 08:30”修改。"""
     current = accounts.get_preference(ctx.session, ctx.me.id)
@@ -343,4 +347,12 @@ def _preference_lines(preference: Preference) -> list[str]:
 
 
 def _buttons(preference: Preference) -> tuple[Option, ...]:
-    return (Option("设置 周报 关", "关闭周报") if preference.digest else Option("设置 周报 开", "开启周报"), Option("我的学时", "我的学时"))
+    """The settings that people change, a tap each; what is typed has its examples in the text."""
+    return (
+        Option("设置 推送 默认", "推送按活动时间") if preference.push_at else Option("设置 推送 08:30", "每天 08:30 推送"),
+        Option("设置 免打扰 默认", "免打扰改回默认")
+        if preference.quiet != DEFAULT_QUIET_HOURS
+        else Option("设置 免打扰 22:00-07:00", "免打扰 22 点到 7 点"),
+        Option("设置 周报 关", "关闭周报") if preference.digest else Option("设置 周报 开", "开启周报"),
+        Option("我的学时", "我的学时"),
+    )

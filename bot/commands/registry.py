@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bot.commands import activity, certificate, delivery, help, hours, links, people, reports, router
+from bot.commands import activity, certificate, delivery, help, hours, links, people, questions, reports, router
 from bot.commands.campaign import manage as campaign_manage
 from bot.commands.campaign import push
-from bot.commands.contest import duel, live_host, live_play, play
+from bot.commands.contest import duel, live_host, play
 from bot.commands.contest import manage as contest_manage
 from bot.commands.exam import manage as exam_manage
 from bot.commands.exam import sit
 from bot.commands.grading import appeals, corrections, outside_results, question_reports, short_answers
-from bot.commands.router import Command
+from bot.commands.router import Heard
 from bot.commands.study import lessons, mistakes, quiz
 from bot.services import hooks
 
@@ -25,7 +25,6 @@ MODULES = (
     campaign_manage,
     push,
     live_host,
-    live_play,
     contest_manage,
     hours,
     certificate,
@@ -39,6 +38,7 @@ MODULES = (
     people,
     reports,
     links,
+    questions,
     help,
 )
 
@@ -46,6 +46,6 @@ router.order_commands(MODULES)
 hooks.install()
 
 
-def find(text: str, *, strict: bool = False) -> tuple[Command, str] | None:
-    """The command a text names among all that are listed here, and its argument; `strict` as in `router.find`."""
-    return router.find(text, strict=strict)
+def find(text: str) -> Heard | None:
+    """What a text is heard as, among all that is listed here."""
+    return router.find(text)

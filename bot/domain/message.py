@@ -147,10 +147,14 @@ def _options(data: Any) -> tuple[Option, ...]:
 
 @dataclass(slots=True)
 class Refusal(Exception):
-    """A no, raised on any floor, in a sentence a person can act on; it is caught in one place, the dispatcher or the command line."""
+    """A no, raised on any floor, in a sentence a person can act on; it is caught in one place, the dispatcher or the command line.
+
+    `audited` is set there for a look or a word of power: actor, action, target and detail of the audit's line.
+    """
 
     sentence: str
     buttons: tuple[Option, ...] = field(default=())
+    audited: tuple[str, str, str, str] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.sentence

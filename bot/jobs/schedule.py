@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -19,8 +18,9 @@ from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.campaign import FiredCampaign
 from bot.domain.reports import ReportQuery
 from bot.domain.times import day_of
+from bot.logs import get_logger
 from bot.services.campaign import fire
-from bot.services.contest import closing, duel, duel_notifications
+from bot.services.contest import closing, duel
 from bot.services.delivery import reminders
 from bot.services.exam import finish, question_pool
 from bot.services.hours.forecast import report_query
@@ -28,11 +28,12 @@ from bot.services.library.catalog import Catalog
 from bot.storage.contest import duels
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
+from bot.storage.db.engine import database_away
 from bot.storage.delivery import quota
 from bot.storage.reports import forecast
 from bot.storage.system import inbox, links
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SWEEP_EVERY = timedelta(hours=6)
 MEASURE_EVERY = timedelta(seconds=15)
@@ -59,19 +60,40 @@ class ScheduledJob:
     work: Callable[[], Awaitable[None]]
 
 
+def reason_of(away: BaseException) -> str:
+    """Why the database could not be asked, in one line."""
+    return f"{type(away).__name__}: {str(getattr(away, 'orig', away)).partition(chr(10))[0][:120]}"
+
+
+def ending_quietly(job: ScheduledJob) -> Callable[[], Awaitable[None]]:
+    """The job's work: taken away by the stop of the service it is over, and no error."""
+
+    async def work() -> None:
+        try:
+            await job.work()
+        except asyncio.CancelledError:
+            log.info("job ended by the stop", job=job.name)
+        except database_away(Busy) as away:
+            log.warning("job waits for the database", job=job.name, reason=reason_of(away))
+
+    return work
+
+
 def build_scheduler(database: Database, clock: Clock, measure: Callable[[], None], *more: ScheduledJob) -> AsyncIOScheduler:
     """A scheduler, not started, with the fixed jobs: none keeps state, none runs beside itself, a late tick still counts once."""
 
     async def forget() -> None:
         await sweep(database, clock())
 
+    forgetting = ending_quietly(ScheduledJob("forget", SWEEP_EVERY, forget))
+
     scheduler = AsyncIOScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
     scheduler.add_job(
-        forget, IntervalTrigger(seconds=int(SWEEP_EVERY.total_seconds()), start_date=clock() + FIRST_SWEEP_AFTER, timezone="UTC"), id="forget"
+        forgetting, IntervalTrigger(seconds=int(SWEEP_EVERY.total_seconds()), start_date=clock() + FIRST_SWEEP_AFTER, timezone="UTC"), id="forget"
     )
     scheduler.add_job(measure, IntervalTrigger(seconds=int(MEASURE_EVERY.total_seconds()), timezone="UTC"), id="measure")
     for job in more:
-        scheduler.add_job(job.work, IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=JITTER_SECONDS), id=job.name)
+        scheduler.add_job(ending_quietly(job), IntervalTrigger(seconds=job.every.total_seconds(), timezone="UTC", jitter=JITTER_SECONDS), id=job.name)
     return scheduler
 
 
@@ -87,8 +109,8 @@ async def run_campaigns(database: Database, catalog: Catalog, now: datetime) -> 
             fired += brought_about
             if all(fired_campaign.is_complete for fired_campaign in brought_about):
                 break
-    except Busy as busy:
-        log.warning("campaigns not looked at", reason=str(busy))
+    except database_away(Busy) as away:
+        log.warning("campaigns not looked at", reason=reason_of(away))
     except Exception:
         log.exception("campaigns failed")
     return fired
@@ -98,8 +120,8 @@ async def run_reminders(database: Database, catalog: Catalog, now: datetime) -> 
     """Queue the reminders and digests of today; how many. Whatever fails is looked at again at the next tick."""
     try:
         return await database.write(lambda session: reminders.queue_due(session, catalog, now), of="reminders")
-    except Busy as busy:
-        log.warning("reminders not looked at", reason=str(busy))
+    except database_away(Busy) as away:
+        log.warning("reminders not looked at", reason=reason_of(away))
     except Exception:
         log.exception("reminders failed")
     return 0
@@ -115,8 +137,8 @@ async def run_exams(database: Database, catalog: Catalog, now: datetime) -> fini
         await database.read(lambda session: question_pool.prepare_ahead(session, catalog, now))
         while closed := await database.write(lambda session: finish.close_due(session, catalog, now), of="exams"):
             total = finish.CloseSummary(total.attempts + closed.attempts, total.exams + closed.exams, total.told + closed.told)
-    except Busy as busy:
-        log.warning("exams not looked at", reason=str(busy))
+    except database_away(Busy) as away:
+        log.warning("exams not looked at", reason=reason_of(away))
     except Exception:
         log.exception("exams failed")
     return total
@@ -131,8 +153,8 @@ async def sweep(database: Database, now: datetime) -> int:
         forgotten = await database.write(lambda session: inbox.forget(session, now))
         await database.write(lambda session: quota.forget(session, now))
         await database.write(lambda session: links.forget(session, now - LINKS_KEPT))
-    except Busy as busy:
-        log.warning("inbox not swept", reason=str(busy))
+    except database_away(Busy) as away:
+        log.warning("inbox not swept", reason=reason_of(away))
         return 0
     log.info("inbox swept", gone=forgotten)
     return forgotten
@@ -152,8 +174,8 @@ async def _guarded(work: Callable[[], Awaitable[int]]) -> int:
     """What fails, or meets a busy database, is found due at the next tick as well."""
     try:
         return await work()
-    except Busy as busy:
-        log.warning("contests not looked at", reason=str(busy))
+    except database_away(Busy) as away:
+        log.warning("contests not looked at", reason=reason_of(away))
     except Exception:
         log.exception("contests failed")
     return 0
@@ -170,9 +192,7 @@ async def run_duels(database: Database, now: datetime) -> int:
     notified = 0
     for duel_id, person_id, news in await database.read(duels.pending_news):
         # Of the person: their row is locked first, as when they speak themselves.
-        notified += await database.write(
-            partial(duel_notifications.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id
-        )
+        notified += await database.write(partial(duel.queue_news, duel_id=duel_id, person_id=person_id, news=news, now=now), of=person_id)
     return notified
 
 
@@ -189,8 +209,8 @@ async def run_forecasts(database: Database, catalog: Catalog, now: datetime) -> 
         return await _keep_forecasts(database, report_query(catalog, day_of(now)), now)
     except UnknownYear:
         return 0
-    except Busy as busy:
-        log.warning("forecasts not kept", reason=str(busy))
+    except database_away(Busy) as away:
+        log.warning("forecasts not kept", reason=reason_of(away))
     except Exception:
         log.exception("forecasts failed")
     return 0

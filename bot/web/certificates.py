@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
 from aiohttp import web
 
 from bot.domain.certificate import CertificateQuery, full_number, page_path, parse_number
 from bot.domain.message import Refusal
 from bot.domain.times import chinese_date, clock_of, day_of
+from bot.logs import get_logger
 from bot.services.certificate import certificates
 from bot.services.certificate.certificates import PublicCertificate
 from bot.services.certificate.pdf import FORMS, CertificatePrinter
 from bot.services.certificate.typesetter import Form
 from bot.storage.certificate import IssuedCertificate
 from bot.storage.db.database import Database
+from bot.web import middleware
 from bot.web.templates import Templates
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MAX_TYPED_LENGTH = 100
 BURST = 20
@@ -86,7 +86,9 @@ class CertificatePages:
         query = parse_number(f"{typed}-{code}" if code else typed)
         if query is None:
             return self._show(typed, 404)
-        return web.Response(status=303, headers={"Location": page_path(full_number(query.number, query.code) if query.code else query.number)})
+        return web.Response(
+            status=303, headers={"Location": self._pages.base + page_path(full_number(query.number, query.code) if query.code else query.number)}
+        )
 
     async def _page(self, request: web.Request) -> web.Response:
         typed = request.match_info["number"][:MAX_TYPED_LENGTH]
@@ -118,7 +120,7 @@ class CertificatePages:
         query = parse_number(typed[:MAX_TYPED_LENGTH])
         if query is None:
             return None, None, False
-        address, now = address_of(request), self._clock()
+        address, now = middleware.address_of(request), self._clock()
         if not self._rate_limit.is_open(address, now):
             log.info("certificates asked for too fast")
             return query, None, True
@@ -144,7 +146,7 @@ class CertificatePages:
             problem = "number"
         now = self._clock()
         asked_at = f"{chinese_date(day_of(now))} {clock_of(now)}"
-        full = "" if found is None or found.held is None else page_path(full_number(found.held.number, found.held.code))
+        full = "" if found is None or found.held is None else self._pages.base + page_path(full_number(found.held.number, found.held.code))
         body = None if found is None or found.held is None else found.held.body
         response = self._pages.show(
             "certificates/check.html",
@@ -161,15 +163,3 @@ class CertificatePages:
         # The address of a page with a code in it is not to be told to anybody, ourselves included.
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
-
-
-def address_of(request: web.Request) -> str:
-    """Whose guesses are counted together: an address, of IPv6 the network of one line. Behind a proxy on this machine, whom the proxy names last."""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    try:
-        peer = ipaddress.ip_address(request.remote or "")
-        if peer.is_loopback and forwarded:
-            peer = ipaddress.ip_address(forwarded)
-    except ValueError:
-        return request.remote or ""
-    return str(ipaddress.ip_network(f"{peer}/64", strict=False)) if peer.version == 6 else str(peer)

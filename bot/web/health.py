@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from aiohttp import web
 
-log = structlog.get_logger(__name__)
+from bot.logs import get_logger
+from bot.storage.db.commits import DatabaseLost
+
+log = get_logger(__name__)
 
 CHECK_SECONDS = 3.0
 """Seconds the readiness check may take."""
@@ -36,6 +38,8 @@ def attach(app: web.Application, check: Check) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 readiness = await check()
+        except DatabaseLost:
+            return web.json_response({"status": "database_moved"}, status=503)
         except Exception as failed:
             log.warning("not ready", error=type(failed).__name__)
             return web.json_response({"status": "database"}, status=503)

@@ -27,6 +27,8 @@ COUNTERS = {
     "refusal": ("bot_refusals", "Messages answered with a reason why nothing was done"),
     "refused": ("bot_callbacks_refused", "Callbacks turned away: forged, stale, oversized, malformed"),
     "stale": ("bot_callbacks_stale", "Of these, from another hour: when nothing else comes, this host's clock is wrong"),
+    "former_key": ("bot_callbacks_former_key", "Callbacks accepted by the old token, key or secret while both are taken"),
+    "hurried": ("bot_hurried", "Messages of people who sent more in a minute than one may: nothing was recorded"),
     "shed": ("bot_shed", "Messages answered with 系统繁忙: nothing was recorded"),
     "failed": ("bot_failures", "Messages that ended in an error of ours"),
     "late": ("bot_late_replies", "Replies that missed the platform's deadline and were sent actively"),
@@ -64,6 +66,7 @@ class Metrics:
         self.commit_size = Histogram("bot_commit_size", "Messages in one commit", buckets=SIZES, registry=self.registry)
         self.commit_seconds = Histogram("bot_commit_seconds", "Length of one commit, work included", buckets=COMMIT_SECONDS, registry=self.registry)
         self.commit_failures = Gauge("bot_commit_failures", "Commits that failed as a whole since the start", registry=self.registry)
+        self.database_lost = Gauge("bot_database_lost", "1 while the database's file is not the one that was opened", registry=self.registry)
         self.channel_on = Gauge("bot_channel_on", "1 for a channel that is on", ("channel",), registry=self.registry)
         self._measures: list[Measure] = []
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
 from aiohttp import web
+from yarl import URL
 
 from bot import logs
+from bot.logs import get_logger
 from bot.storage.db.commits import Busy
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 WHOLE_REQUEST_SECONDS = 12.0
 """For the head and, from there, for the body. A reverse proxy must close idle connections sooner than this."""
@@ -139,3 +141,43 @@ def connection_factory(server: web.Server, loop: asyncio.AbstractEventLoop) -> C
         return _Connection(server, loop=loop, keepalive_timeout=WHOLE_REQUEST_SECONDS, lingering_time=2.0, auto_decompress=False, access_log=None)  # type: ignore[arg-type]
 
     return connection
+
+
+def serve_under(server: web.Server, base: str) -> None:
+    """Take requests under `base` as those without it, so that it matters to nobody whether the reverse proxy takes the path off."""
+    if not base:
+        return
+    make_request: Any = server.request_factory
+
+    def make(message: Any, *further: Any) -> Any:
+        if message.path == base or message.path.startswith((f"{base}/", f"{base}?")):
+            path = message.path[len(base) :]
+            message = message._replace(path=path if path.startswith("/") else f"/{path}", url=_without(message.url, base))
+        return make_request(message, *further)
+
+    server.request_factory = make
+
+
+def _without(url: URL, base: str) -> URL:
+    """The URL of a request, without the path under which it was asked."""
+    return URL.build(
+        scheme=url.scheme, authority=url.raw_authority, path=url.raw_path[len(base) :] or "/", query_string=url.raw_query_string, encoded=True
+    )
+
+
+TRUSTED_PROXIES: web.AppKey[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]] = web.AppKey("trusted_proxies", tuple)
+"""The networks of our own reverse proxies: what they say of whom they speak for is believed."""
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
+
+
+def address_of(request: web.Request) -> str:
+    """Whose requests are counted together: an address, of IPv6 the network of one line. Behind our proxies, the last whom none of them is."""
+    trusted = request.app.get(TRUSTED_PROXIES, LOOPBACK)
+    hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
+    try:
+        peer = ipaddress.ip_address(request.remote or "")
+        while hops and any(peer in network for network in trusted):
+            peer = ipaddress.ip_address(hops.pop())
+    except ValueError:
+        return request.remote or ""
+    return str(ipaddress.ip_network(f"{peer}/64", strict=False)) if peer.version == 6 else str(peer)

@@ -4,7 +4,7 @@ To add a page:
 
 1. Declare its purpose in `bot/domain/links.py` (path, title, role, how long a visit lasts).
 2. `sessions.enter(app, "console", destination)` adds the routes that open and end a session: `GET|POST /console/in/{token}` and
-   `POST /console/out`. `destination` gives the address that a visitor is sent to.
+   `POST /console/out`. `destination` gives the path that a visitor is sent to.
 3. Add a route that only shows something as `sessions.shows("console", handler)` with `handler(request, visitor)`; add one that changes something
    by POST as `sessions.acts("console", handler)` with `handler(request, visitor, body)`, where `body` is the JSON object or form without the
    proof; `request[ARRIVED]` is the moment at which the whole of it had arrived.
@@ -24,17 +24,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from aiohttp import web
 from yarl import URL
 
 from bot.domain.links import PURPOSES, LinkPurpose, PageVisitor
+from bot.logs import get_logger
 from bot.services import links
 from bot.storage.db.commits import Busy
 from bot.storage.db.database import Database
 from bot.web.templates import Templates
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 LARGEST_BODY_BYTES = 32_768
 LONGEST_TOKEN = 100
@@ -63,6 +63,7 @@ class WebSessions:
         self._database = database
         self._clock = clock
         self._public_origin = URL(public_url).origin() if public_url else None
+        self._base = pages.base
         self._secure = self._public_origin is not None and self._public_origin.scheme == "https"
 
     def enter(self, app: web.Application, purpose: str, destination: Callable[[PageVisitor], str]) -> None:
@@ -84,12 +85,12 @@ class WebSessions:
             if entered is None:
                 return await self._refuse_link(request, link_purpose, destination)
             secret, visitor = entered
-            response = web.Response(status=303, headers={"Location": destination(visitor)})
+            response = web.Response(status=303, headers={"Location": self._base + destination(visitor)})
             # Always a new secret, so that a cookie planted in the browser before opens nothing.
             response.set_cookie(
                 self._cookie(link_purpose),
                 secret,
-                path="/",
+                path=self._base or "/",
                 max_age=int(link_purpose.life.total_seconds()),
                 httponly=True,
                 secure=self._secure,
@@ -101,7 +102,7 @@ class WebSessions:
             now = self._clock()
             await self._database.write(lambda session: links.end_visit(session, visitor, now))
             response = self.pages.show("door/closed.html", head="已退出", sentence="这个页面已经关上，可以回到聊天了。", onward="")
-            response.del_cookie(self._cookie(link_purpose), path="/", secure=self._secure, httponly=True, samesite="Strict")
+            response.del_cookie(self._cookie(link_purpose), path=self._base or "/", secure=self._secure, httponly=True, samesite="Strict")
             return response
 
         app.router.add_get(f"{link_purpose.path}/in/{{token}}", preview)
@@ -156,7 +157,10 @@ class WebSessions:
         return visitor
 
     def _cookie(self, purpose: LinkPurpose) -> str:
-        return f"__Host-{purpose.name}" if self._secure else f"visit-{purpose.name}"
+        if not self._secure:
+            return f"visit-{purpose.name}"
+        # A cookie of the whole host may be called so by browsers; one that is kept to our own path, beside other services, may not.
+        return f"{'__Secure-' if self._base else '__Host-'}{purpose.name}"
 
     def _is_same_origin(self, request: web.Request) -> bool:
         """True for what one of our pages sends. A browser names the origin in one header or in both; without either the request is refused."""
@@ -177,7 +181,11 @@ class WebSessions:
         visitor = await self.visitor(request, purpose.name)
         head, sentence = GONE
         return self.pages.show(
-            "door/closed.html", 404, head=head, sentence=sentence.format(back=purpose.command), onward="" if visitor is None else destination(visitor)
+            "door/closed.html",
+            404,
+            head=head,
+            sentence=sentence.format(back=purpose.command),
+            onward="" if visitor is None else self._base + destination(visitor),
         )
 
     def _refuse(self, request: web.Request, purpose: LinkPurpose, message: tuple[str, str], status: int) -> web.Response:

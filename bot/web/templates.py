@@ -28,7 +28,9 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 class Templates:
     """Renders templates and serves their static files under an address that changes with their content."""
 
-    def __init__(self, templates: Path = HERE / "templates", static: Path = HERE / "static") -> None:
+    def __init__(self, base: str = "", templates: Path = HERE / "templates", static: Path = HERE / "static") -> None:
+        """`base` is the path under which a browser finds the service, without a slash at its end."""
+        self.base = base
         self._files = {path.name: path.read_bytes() for path in sorted(static.iterdir()) if path.suffix in TYPES}
         self._files["emblem.svg"] = EMBLEM.read_bytes()
         # One digest for all files: modules that import each other by relative names stay of the same release.
@@ -44,6 +46,7 @@ class Templates:
             loader=FileSystemLoader(self._templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         environment.globals["static"] = self.static
+        environment.globals["base"] = self.base
         environment.filters["moment"] = _format_moment
         environment.filters["day"] = chinese_date
         return environment
@@ -53,7 +56,7 @@ class Templates:
 
     def static(self, name: str) -> str:
         """The address of a file of `static/`. KeyError for one that is not there."""
-        return f"/static/{self._digest}/{name}" if name in self._files else self._missing(name)
+        return f"{self.base}/static/{self._digest}/{name}" if name in self._files else self._missing(name)
 
     def show(self, template: str, status: int = 200, **values: Any) -> web.Response:
         """A page. `values` are inserted as text, never as markup; a name that the template uses and nobody gives is an error."""

@@ -84,7 +84,17 @@ def _office(quick: bool) -> bool:
     return office.report(quick=quick)
 
 
+def _deliveries(quick: bool) -> bool:
+    from tests.bench import deliveries
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        cost = deliveries.measure(Path(place), 2_000 if quick else 100_000)
+    print(cost)
+    return quick or cost.good
+
+
 ALONE: dict[str, Callable[[bool], bool]] = {
+    "deliveries": _deliveries,
     "exam": _exam,
     "live": _live,
     "memory": _memory,

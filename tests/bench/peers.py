@@ -223,70 +223,64 @@ def _record(session: Any, user: str, content: str, message_id: str) -> str:
     from sqlmodel import col, select
 
     from bot.domain.times import day_of
-    from bot.storage.tables.hours import DayTotalRow, EntryRow, YearTotalRow
-    from bot.storage.tables.library import QuestionVersionRow
-    from bot.storage.tables.people import AccountRow, PersonRow
-    from bot.storage.tables.study import AnswerRow, FocusRow, NotebookCardRow, SittingItemRow, SittingRow
-    from bot.storage.tables.system import InboxRow
+    from bot.storage.tables import hours, library, people, study, system
 
+    Account, Person, Inbox = people.AccountRow.model, people.PersonRow.model, system.InboxRow.model
+    Focus, Sitting, SittingItem, Card = study.FocusRow.model, study.SittingRow.model, study.SittingItemRow.model, study.NotebookCardRow.model
+    Version, Entry, YearTotal, DayTotal = library.QuestionVersionRow.model, hours.EntryRow.model, hours.YearTotalRow.model, hours.DayTotalRow.model
     now = datetime.now(UTC)
     today = day_of(now)
-    account = session.exec(select(AccountRow).where(AccountRow.channel == "wecom", AccountRow.user == user)).one()
-    person = session.get_one(PersonRow, account.person_id)
+    account = session.exec(select(Account).where(Account.channel == "wecom", Account.user == user)).one()
+    person = session.get_one(Person, account.person_id)
     assert person.id is not None
-    heard = session.get(InboxRow, ("wecom", AGENT, user, message_id))
+    heard = session.get(Inbox, ("wecom", AGENT, user, message_id))
     if heard is not None:
         return str(heard.reply)
-    focus = session.get_one(FocusRow, person.id)
-    sitting = session.get_one(SittingRow, focus.ref)
-    item = session.get_one(SittingItemRow, (sitting.id, sitting.next))
-    version = session.get_one(QuestionVersionRow, item.version_id)
+    focus = session.get_one(Focus, person.id)
+    sitting = session.get_one(Sitting, focus.ref)
+    item = session.get_one(SittingItem, (sitting.id, sitting.next))
+    version = session.get_one(Version, item.version_id)
     question = json.loads(version.body)
     choice = content.strip().upper()
     correct = choice == question["key"]
     assert sitting.id is not None
     session.add(
-        AnswerRow(
+        study.AnswerRow(
             person_id=person.id, sitting_id=sitting.id, n=item.n, question=item.question, version_id=item.version_id, choice=choice,
             correct=correct, earned=1000 if correct else 0, channel="wecom", message_id=message_id, arrived_at=now, recorded_at=now,
         )
     )  # fmt: skip
     if not correct:
-        card = session.get(NotebookCardRow, (person.id, item.question))
+        card = session.get(Card, (person.id, item.question))
         if card is None:
             session.add(
-                NotebookCardRow(
+                Card(
                     person_id=person.id, question=item.question, entered_at=now, state=1, step=0, stability=0.212, difficulty=6.4133, due_at=now,
                     reviewed_at=now,
                 )
             )  # fmt: skip
     source = f"{today.year}:{item.question}"
-    if (
-        session.exec(select(EntryRow).where(EntryRow.person_id == person.id, EntryRow.source_kind == "item", EntryRow.source_id == source)).first()
-        is None
-    ):
+    if session.exec(select(Entry).where(Entry.person_id == person.id, Entry.source_kind == "item", Entry.source_id == source)).first() is None:
         session.add(
-            EntryRow(
+            Entry(
                 person_id=person.id, category="practice", credit_seconds=ITEM_SECONDS, day=today, law=question["law"], source_kind="item",
                 source_id=source, rule="D3", rule_version=1, recorded_at=now, recorded_by="system",
             )
         )  # fmt: skip
-        year = session.get(YearTotalRow, (person.id, today.year, "practice")) or YearTotalRow(
-            person_id=person.id, year=today.year, category="practice"
-        )
+        year = session.get(YearTotal, (person.id, today.year, "practice")) or YearTotal(person_id=person.id, year=today.year, category="practice")
         year.seconds, year.items = year.seconds + ITEM_SECONDS, year.items + 1
-        day = session.get(DayTotalRow, (person.id, today, "practice")) or DayTotalRow(person_id=person.id, day=today, category="practice")
+        day = session.get(DayTotal, (person.id, today, "practice")) or DayTotal(person_id=person.id, day=today, category="practice")
         day.seconds += ITEM_SECONDS
         session.add_all((year, day))
     ahead = session.exec(
-        select(SittingItemRow).where(SittingItemRow.sitting_id == sitting.id, SittingItemRow.n > item.n).order_by(col(SittingItemRow.n)).limit(1)
+        select(SittingItem).where(SittingItem.sitting_id == sitting.id, SittingItem.n > item.n).order_by(col(SittingItem.n)).limit(1)
     ).first()
     text = f"已记录。{'✅ 回答正确' if correct else '❌ 回答错误'}。\n解析：{question['explanation']}\n"
     if ahead is not None:
         sitting.next = ahead.n
-        following = json.loads(session.get_one(QuestionVersionRow, ahead.version_id).body)
+        following = json.loads(session.get_one(Version, ahead.version_id).body)
         text += f"\n第{ahead.n}/{sitting.size}题 {following['stem']}\n" + "\n".join(f"{letter}. {said}" for letter, said in following["options"])
     session.add(sitting)
-    session.add(InboxRow(channel="wecom", app=AGENT, sender=user, message_id=message_id, person_id=person.id, arrived_at=now, reply=text))
+    session.add(Inbox(channel="wecom", app=AGENT, sender=user, message_id=message_id, person_id=person.id, arrived_at=now, reply=text))
     session.commit()
     return text

@@ -30,7 +30,7 @@ from bot.app.build import App
 from bot.cli.context import context
 from bot.domain.delivery.platform_limits import PlatformLimit, SlidingWindow
 from bot.domain.message import Incoming, Reply
-from bot.jobs import delivery_worker, live_broadcaster
+from bot.jobs import delivery_worker
 from tests.bench import peers
 from tests.bench.databases import ROOT
 from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN
@@ -102,14 +102,9 @@ def push_to_each(app: App) -> None:
     app.catalog.limits = (SECOND,)
 
 
-def call_without_limits(_: App) -> None:
-    """The live broadcaster calls as fast as the platform answers."""
-
-    class Unbounded(live_broadcaster.LiveBroadcaster):
-        def __init__(self, *given: Any, limits: tuple[PlatformLimit, ...], **more: Any) -> None:
-            super().__init__(*given, limits=(), **more)
-
-    live_broadcaster.LiveBroadcaster = Unbounded  # type: ignore[misc, assignment]
+def call_without_limits(app: App) -> None:
+    """The delivery worker calls as fast as the platform answers."""
+    app.catalog.limits = ()
 
 
 def bare() -> web.Application:

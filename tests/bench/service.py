@@ -17,7 +17,7 @@ from tests.bench.load import AES_KEY, AGENT, CORP, SECRET, TOKEN
 from tests.bench.server import ALL, LAST, free_port, pin, thread_seconds
 from tests.bench.table import Row, note
 
-COMMANDS: tuple[tuple[str, ...], ...] = (("--help",), ("check",), ("report",))
+COMMANDS: tuple[tuple[str, ...], ...] = (("--help",), ("check", "--help"), ("check",), ("report",), ("exam", "list"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.bench import databases, memory, peers
+from tests.bench import databases, deliveries, memory, peers
 from tests.bench.answers import ECHOES, Bench
 from tests.bench.live.play import play
 from tests.bench.load import ask, outbox, request
@@ -111,6 +111,12 @@ def test_a_burst_is_held_against_the_database(bench: Bench) -> None:
 
 def test_the_floor_is_the_writes_of_an_answer(bench: Bench) -> None:
     assert bench.storage_floor().figure > 0
+
+
+def test_a_campaign_to_everybody_is_sent_to_everybody_and_every_stage_is_measured(tmp_path: Path) -> None:
+    cost = deliveries.measure(tmp_path, 2_100)
+    assert cost.sent == 2_100
+    assert all(cost.cpu[stage] > 0 for stage in deliveries.STAGES)
 
 
 def test_on_postgres_the_backends_are_measured_and_the_wire_is_counted(tmp_path: Path, postgres_url: str) -> None:

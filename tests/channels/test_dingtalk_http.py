@@ -7,28 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from bot.channels.dingtalk import cards
-from bot.channels.dingtalk.incoming import card_sign, robot_sign
+from bot.channels.dingtalk.incoming import FirstBodies, SignedHead, card_sign, robot_sign
 from bot.domain.message import Incoming, Option, Reply
 from tests.support.platforms.dingtalk import SECRET, Json, tap
 from tests.support.platforms.dingtalk_bot import NOW, QUESTION, LoopbackBot, loopback_bot
 
 ROBOT, CARD = "/channels/dingtalk", "/channels/dingtalk/card"
 STAMP = str(int(NOW.timestamp() * 1000))
+MOMENTS = itertools.count(1)
 
 
-def signed(timestamp: str = STAMP, secret: str = SECRET) -> dict[str, str]:
+def signed(timestamp: str = "", secret: str = SECRET) -> dict[str, str]:
+    """The head of a message; of a moment of its own, where none is given, as each message of the platform's has."""
+    timestamp = timestamp or str(int(STAMP) + next(MOMENTS))
     return {"timestamp": timestamp, "sign": robot_sign(timestamp, secret)}
 
 
-def card_signed(timestamp: str = STAMP, secret: str = SECRET) -> dict[str, str]:
+def card_signed(timestamp: str = "", secret: str = SECRET) -> dict[str, str]:
+    timestamp = timestamp or str(int(STAMP) + next(MOMENTS))
     return {"x-ddpaas-signature-timestamp": timestamp, "x-ddpaas-signature": card_sign(timestamp, secret)}
 
 
@@ -116,7 +122,7 @@ async def test_a_card_is_created_for_http_and_its_tap_answered_in_the_body() -> 
 async def test_a_tap_sent_twice_has_one_key_and_another_tap_another() -> None:
     track = cards.new_track(QUESTION)
     async with loopback_bot(mode="http", cards=True) as loopback:
-        for headers, choice in ((card_signed(), "A"), (card_signed(), "A"), (card_signed(str(int(STAMP) + 1)), "A"), (card_signed(), "B")):
+        for headers, choice in ((card_signed(STAMP), "A"), (card_signed(STAMP), "A"), (card_signed(), "A"), (card_signed(), "B")):
             await post(loopback, CARD, headers, json.dumps(tap(track, choice)).encode())
 
     ids = [one.message_id for one in loopback.heard]
@@ -248,3 +254,51 @@ async def test_a_hall_that_fails_is_no_fault_of_the_platform() -> None:
 async def test_in_stream_mode_there_is_no_callback() -> None:
     async with loopback_bot() as loopback:
         assert (await post(loopback, ROBOT, signed(), message(loopback)))[0] == 404
+
+
+# ── A body that nobody signs ──
+
+
+async def test_a_head_serves_its_first_body_only_and_a_copy_of_that() -> None:
+    async with loopback_bot(mode="http") as loopback:
+        head, body = signed(), message(loopback, msg_id="m1")
+        answers = [await post(loopback, ROBOT, head, body) for _ in range(2)]
+        forged = [
+            await post(loopback, ROBOT, head, message(loopback, msg_id="m2", staff="Staff02")),
+            await post(loopback, ROBOT, head, body.replace(b"Staff01", b"Staff02")),
+        ]
+
+    assert [status for status, _ in answers] == [200, 200]
+    assert forged == [(400, b"bad request")] * 2
+    assert {one.sender.user for one in loopback.heard} == {"staff01"}
+
+
+async def test_heads_are_forgotten_when_they_are_too_old_to_be_taken() -> None:
+    bodies, now = FirstBodies(600), NOW
+    for n in range(50):
+        bodies.check(SignedHead(str(n), f"sign{n}", former=False), b"body", now)
+    bodies.check(SignedHead("50", "sign50", former=False), b"body", now + timedelta(minutes=21))
+    assert len(bodies._bodies) == 1
+
+
+@pytest.mark.parametrize("over", [{"robotCode": "dingother"}, {"chatbotCorpId": "dingothercorp"}, {"robotCode": None, "chatbotCorpId": "x"}])
+async def test_what_was_sent_to_another_robot_or_corporation_is_refused(over: Json) -> None:
+    async with loopback_bot(mode="http", corp_id="corp") as loopback:
+        assert await post(loopback, ROBOT, signed(), message(loopback, **over)) == (400, b"bad request")
+        assert (await post(loopback, ROBOT, signed(), message(loopback)))[0] == 200
+
+    assert len(loopback.heard) == 1
+
+
+async def test_old_and_new_secret_are_taken_together_until_the_window_ends_and_a_list_says_which() -> None:
+    old = "the-secret-before-4711"
+    async with loopback_bot(mode="http", former_client_secret=SecretStr(old), former_until=NOW + timedelta(hours=1)) as loopback:
+        with capture_logs() as lines:
+            by_old = await post(loopback, ROBOT, signed(secret=old), message(loopback))
+            by_new = await post(loopback, ROBOT, signed(), message(loopback))
+        assert (by_old[0], by_new[0]) == (200, 200)
+        assert [line["by"] for line in lines if line["event"] == "callback accepted"] == ["former client_secret", "current"]
+        assert loopback.count("former_key") == 1
+    async with loopback_bot(mode="http", former_client_secret=SecretStr(old), former_until=NOW) as loopback:
+        assert (await post(loopback, ROBOT, signed(secret=old), message(loopback)))[0] == 400
+        assert (await post(loopback, ROBOT, signed(), message(loopback)))[0] == 200

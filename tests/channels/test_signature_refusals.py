@@ -130,6 +130,24 @@ def test_while_a_key_is_changed_both_open_and_the_reply_uses_the_one_that_did() 
     assert theirs.decrypt_message(answer, answer["MsgSignature"], answer["TimeStamp"], answer["Nonce"]) == "好"
 
 
+def test_an_old_token_is_taken_until_the_window_ends_and_its_reply_is_signed_with_it() -> None:
+    before = EnvelopeCodec("the token before", OTHER_KEY, CORP)
+    ours = EnvelopeCodec(TOKEN, AES_KEY, CORP, former_token="the token before", former_aes_key=OTHER_KEY, former_until=NOW + 1)
+    sealed = before.seal("旧的")
+    stamp = EnvelopeStamp(before.sign(str(NOW).encode(), b"n", sealed), str(NOW), "n")
+    opened = ours.open(stamp, sealed, NOW)
+    assert (opened.plain.decode(), opened.former) == ("旧的", "token+aes_key")
+    answer = tree(ours.reply("好", opened.key, NOW))
+    theirs = EnterpriseCrypto("the token before", OTHER_KEY, CORP)
+    assert theirs.decrypt_message(answer, answer["MsgSignature"], answer["TimeStamp"], answer["Nonce"]) == "好"
+
+    with pytest.raises(BadEnvelope, match="signature"):
+        ours.open(stamp, sealed, NOW + 1)
+    mixed = ours.seal("新旧各一", EncryptionKey.of(AES_KEY))
+    opened = ours.open(EnvelopeStamp(before.sign(str(NOW).encode(), b"n", mixed), str(NOW), "n"), mixed, NOW)
+    assert opened.former == "token"
+
+
 @pytest.mark.parametrize("key", ["", "short", "A" * 42, "A" * 44, "A" * 42 + "!", "中" * 43])
 def test_a_key_that_is_none_is_refused_at_the_start(key: str) -> None:
     with pytest.raises(ValueError, match="EncodingAESKey"):

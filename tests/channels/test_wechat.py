@@ -20,6 +20,7 @@ from tests.support.platforms.envelopes import AES_KEY, REFUSED, TOKEN, cdata
 from tests.support.platforms.plain import Time
 from tests.support.platforms.questions import QUESTION, SEVERAL
 from tests.support.platforms.servers import Ear, wechat_stands
+from tests.support.platforms.tokens import UNLIMITED
 from tests.support.platforms.wechat import ACCOUNT, APP, FOLLOWER, SECRET, WeChatPlatform
 
 Stage = tuple[WeChatPlatform, Ear]
@@ -268,7 +269,7 @@ async def test_a_refused_push_says_which_kind_of_refusal_it_was(verified: Stage)
 
     outbound: Any = Refusing()
     config = WeChatConfig.model_validate({"app_id": APP, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY})
-    channel = WeChatChannel(config, ChannelContext(outbound, Time(), ignore_note))
+    channel = WeChatChannel(config, ChannelContext(outbound, Time(), ignore_note, UNLIMITED))
     with pytest.raises(PlatformError) as caught:
         await channel.send(Address("wechat", APP, FOLLOWER), Reply("催学"))
     assert caught.value.kind == "window"

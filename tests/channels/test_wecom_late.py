@@ -17,6 +17,7 @@ from tests.support.platforms.envelopes import AES_KEY, TOKEN
 from tests.support.platforms.plain import Time
 from tests.support.platforms.questions import JUDGE, QUESTION, card_for
 from tests.support.platforms.servers import wecom_stands
+from tests.support.platforms.tokens import UNLIMITED
 from tests.support.platforms.wecom import AGENT, CORP, SECRET, refusal
 
 
@@ -138,7 +139,7 @@ class Sent:
 
 def channel(outbound: Any, **over: Any) -> WeComChannel:
     known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY}
-    return WeComChannel(WeComConfig(**{**known, **over}), ChannelContext(outbound, Time(), ignore_note))
+    return WeComChannel(WeComConfig(**{**known, **over}), ChannelContext(outbound, Time(), ignore_note, UNLIMITED))
 
 
 async def test_a_push_whose_question_fits_is_one_card_and_no_words() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,19 +19,23 @@ from sqlmodel import Session
 
 from bot.cli.context import context
 from bot.cli.main import main
+from bot.domain.contest.contest import ContestRules, rules_from_json
+from bot.domain.contest.live_rules import SCHEME_PARAMETERS
 from bot.domain.library.library import Library
-from bot.domain.message import Address, Incoming
+from bot.domain.message import Address, Incoming, Refusal
 from bot.domain.people.person import Learner, RoleName
 from bot.services.contest import play
 from bot.services.library.catalog import Catalog, load_catalog
 from bot.services.study import quiz
 from bot.storage.db.database import Database
+from bot.storage.files.exam_files import read_contest
+from bot.storage.files.models import ContestFile
 from bot.storage.files.policies import load_policy
 from tests.conftest import NOW, ROOT, enroll
 
 WINDOW = """
 name: 七一知识竞赛
-opens: 2026-03-02 09:00
+opens: 2026-03-02 08:30
 closes: 2026-03-09 18:00
 of: [监察法]
 to: 单位=某局
@@ -231,4 +237,33 @@ def test_a_faulty_row_of_a_team_list_is_named_and_nothing_is_written(shell: Shel
 def teams_file_without_head(folder: Path) -> Path:
     path = folder / "无表头.csv"
     path.write_text("红队,1001\n", encoding="utf-8")
+    return path
+
+
+def test_the_page_about_contest_files_names_every_key_and_its_examples_are_files(tmp_path: Path) -> None:
+    page = (ROOT / "deploy/docs/contest-files.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([^`\s]+)`", "\n".join(line.rpartition("|")[0] for line in page.splitlines() if line.startswith("| `"))))
+    for keys in (ContestFile.model_fields, [field.name for field in fields(ContestRules)], SCHEME_PARAMETERS):
+        assert set(keys) <= named, set(keys) - named
+    for rule, default, bounds in re.findall(r"^\| `(\w+)` \| (\w+) \| ([\d–、\w]+) \|", page, re.MULTILINE):
+        assert str(getattr(ContestRules(), rule)) == default
+        if "–" in bounds and "、" not in bounds:
+            low, high = map(int, bounds.split("–"))
+            for value, stands in ((low - 1, False), (high + 1, False), (high, True)):
+                assert stands is not ("应是" in _complaint(rule, value)), (rule, value)
+    examples = re.findall(r"```yaml\n(.+?)```", page, re.DOTALL)
+    assert [read_contest(_written(tmp_path, example))[0].form for example in examples] == ["windowed", "live", "onsite"]
+
+
+def _complaint(rule: str, value: int) -> str:
+    try:
+        rules_from_json({rule: value})
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+def _written(folder: Path, said: str) -> Path:
+    path = folder / "竞赛.yaml"
+    path.write_text(said, encoding="utf-8")
     return path

@@ -29,6 +29,7 @@ from bot.storage.hours import ledger
 from bot.storage.migrations import migrate
 from bot.storage.system import backups, switches
 from tests.conftest import enroll
+from tests.storage.test_database_file import spoil
 from tests.support.platforms.cli_run import Shell, elsewhere, shell_on
 from tests.support.platforms.dingtalk import CLIENT_ID, FakeDingTalk, dingtalk
 from tests.support.platforms.dingtalk import SECRET as DINGTALK_SECRET
@@ -262,17 +263,7 @@ def test_a_postgres_that_is_away_is_a_fault_and_its_password_is_not_said(clinic:
 
 def test_a_spoilt_page_is_found(clinic: Clinic, tmp_path: Path) -> None:
     file = tmp_path / "spoilt.db"
-    engine = open_engine(f"sqlite:///{file}")
-    migrate.migrate(engine)
-    with engine.connect() as connection:
-        page = connection.execute(text("SELECT rootpage FROM sqlite_master WHERE name = 'answer'")).scalar_one()
-        size = connection.execute(text("PRAGMA page_size")).scalar_one()
-        connection.rollback()
-        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-    engine.dispose()
-    with file.open("r+b") as opened:
-        opened.seek((page - 1) * size)
-        opened.write(b"\x00\xff" * 100)
+    spoil(file, "answer")
     clinic.set("DATABASE_URL", f"sqlite:///{file}")
     state, sentence = clinic.finding("damage")
     assert state == "fault"

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from bot.services.hours import chain_verification
 from bot.storage.db.engine import ping
+from bot.storage.db.query import table
 from bot.storage.delivery import queue
 from bot.storage.reports.exports import EXPORTS, bounds
 from bot.storage.system import audit
@@ -191,7 +192,7 @@ def many(agency: Agency, count: int) -> None:
     at = noon(date(2026, 3, 1))
     row = {"person_id": 1, "category": "online", "credit_seconds": 60, "day": date(2026, 3, 1), "law": "", "required": False, "source_kind": "item"}
     row |= {"rule": "D2", "rule_version": 1, "recorded_at": at, "recorded_by": "system"}
-    agency.database.write_now(lambda session: session.execute(insert(EntryRow), [{**row, "source_id": str(n)} for n in range(count)]))
+    agency.database.write_now(lambda session: session.execute(insert(table(EntryRow)), [{**row, "source_id": str(n)} for n in range(count)]))
 
 
 def test_a_long_export_holds_a_few_rows_at_a_time(agency: Agency) -> None:

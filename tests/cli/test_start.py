@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
+from sqlalchemy import Engine
 
 from bot.cli.help import ChineseGroup, make_command
 from bot.cli.main import COMMANDS, GROUPS, every_command
@@ -16,10 +19,16 @@ HEAVY = (
     "aiohttp", "alembic", "apscheduler", "cryptography", "fsrs", "jieba", "jinja2", "markdown_it", "prometheus_client", "psycopg",
     "rich", "segno", "sqlalchemy", "sqlmodel", "structlog", "typst", "wechatpy", "xlsxwriter", "yaml",
 )  # fmt: skip
-TOOLS = ("alembic", "apscheduler", "aiohttp", "jieba", "markdown_it", "segno", "typst", "wechatpy", "xlsxwriter")
+TOOLS = (
+    "alembic", "apscheduler", "aiohttp", "jieba", "markdown_it", "psycopg", "rich", "segno", "sqlalchemy.dialects.postgresql", "structlog", "typst",
+    "wechatpy", "xlsxwriter",
+)  # fmt: skip
+UNUSED_ON_SQLITE = (*TOOLS, "cryptography", "prometheus_client", "pygments", "yaml")
+MAPPED = "[mapper.class_.__name__ for mapper in sys.modules['sqlmodel'].SQLModel._sa_registry.mappers]"
+"""Row classes that were made into SQLModel classes for objects."""
 
 
-def imported(words: tuple[str, ...], names: tuple[str, ...]) -> str:
+def imported(words: tuple[str, ...], names: tuple[str, ...], *, mapped: str = "[]", env: Mapping[str, str] | None = None) -> str:
     program = f"""
 import sys
 sys.argv = ["bot", *{words!r}]
@@ -28,9 +37,9 @@ try:
     main()
 except SystemExit as end:
     print("status", end.code, file=sys.stderr)
-print("imported", [name for name in {names!r} if name in sys.modules], file=sys.stderr)
+print("imported", [name for name in {names!r} if name in sys.modules] + {mapped}, file=sys.stderr)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False, env=env)
     assert "status 0" in done.stderr, done.stderr
     return done.stderr.splitlines()[-1]
 
@@ -43,6 +52,12 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("words", [("exam", "--help"), ("campaign", "list", "--help"), ("certificate", "--help")])
 def test_the_help_of_a_group_imports_no_tool_that_its_acts_may_never_need(words: tuple[str, ...]) -> None:
     assert imported(words, TOOLS) == "imported []"
+
+
+@pytest.mark.parametrize("words", [("exam", "list"), ("report",), ("campaign", "list", "--json"), ("ledger", "verify")])
+def test_a_command_on_sqlite_loads_what_it_needs_and_maps_no_object(words: tuple[str, ...], sqlite_engine: Engine) -> None:
+    env = {**os.environ, "BOT_DATABASE_URL": sqlite_engine.url.render_as_string()}
+    assert imported(words, UNUSED_ON_SQLITE, mapped=MAPPED, env=env) == "imported []"
 
 
 def test_every_command_names_what_is_typed_in_chinese_and_whole() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
-from itertools import product
+from itertools import combinations, product
 from math import exp, prod
 
 import pytest
@@ -16,6 +16,7 @@ from bot.domain.grading.evidence import (
     find_bursts,
     find_channel_switches,
     find_same_wrong,
+    most_alike,
     poisson_binomial_tail,
 )
 from tests.conftest import NOW
@@ -101,3 +102,18 @@ def test_a_wrong_answer_that_everybody_gives_says_nothing() -> None:
     sheets = [AnswerSheet(n, {f"q{i}": ("B", False) if i < 10 else ("A", True) for i in range(20)}) for n in range(30)]
 
     assert find_same_wrong(sheets) == []
+
+
+@pytest.mark.parametrize("most_pairs", [1, 7, 40, 10_000])
+@pytest.mark.parametrize("least", [1, 3])
+def test_who_shares_most_is_found_without_holding_everybody_against_everybody(least: int, most_pairs: int) -> None:
+    rng = random.Random(most_pairs * 10 + least)
+    traits = [{(n, rng.choice("AB")) for n in range(12) if rng.random() < 0.6} for _ in range(60)]
+    shared = [(len(traits[i] & traits[j]), i, j) for i, j in combinations(range(len(traits)), 2)]
+    expected = sorted((entry for entry in shared if entry[0] >= least), key=lambda entry: (-entry[0], entry[1], entry[2]))
+
+    assert most_alike(traits, least, most_pairs) == [(i, j) for _, i, j in expected[:most_pairs]]
+
+
+def test_nobody_shares_anything_with_nobody() -> None:
+    assert most_alike([], 1, 5) == most_alike([set()], 1, 5) == most_alike([{"a"}, set(), {"b"}], 1, 5) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -163,3 +164,16 @@ def test_the_dictionary_loads_without_warnings_and_leaves_nothing_in_the_shared_
     assert (done.returncode, done.stdout, done.stderr) == (0, "['用人单位']\n", "")
     assert [path.name for path in shared.iterdir()] == ["jieba.cache"]
     assert (shared / "jieba.cache").read_bytes() == b"planted"
+
+
+def test_a_stem_that_names_an_article_names_its_law(shipped: Library) -> None:
+    """A question stands in exams, on big screens and in stage cards, where no header says which law is meant."""
+    article = re.compile(r"第[一二三四五六七八九十百零\d]+条")
+    unnamed = [
+        question.id
+        for question in shipped.questions.values()
+        if article.search(question.stem)
+        and not re.search(r"[法典例定则》]\s*$", question.stem[: article.search(question.stem).start()])  # type: ignore[union-attr]
+        and not any(name in question.stem for law in shipped.laws.values() for name in law.names)
+    ]
+    assert unnamed == []

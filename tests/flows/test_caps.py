@@ -40,13 +40,16 @@ async def test_practice_counts_half_an_hour_of_credit_a_day_and_what_was_over_co
     question = question_in_hand(chat)
     said = await answer(chat)
     assert said.startswith("已记录")
-    assert "今日练习 0.5 学时已满" in said
+    assert "今日练习 0.5 学时已满" not in said, "hours are said once, at the end of the set"
     assert rows(chat.dispatcher.database, PRACTICE) == []
     assert rows(chat.dispatcher.database, "SELECT seconds, rule FROM uncredited") == [(67, "D3")]
+    for _ in range(4):
+        said = await answer(chat)
+    assert "今日练习 0.5 学时已满" in said
 
     chat.clock.pass_(hours=24)
     await put_in_hand(chat, question)
-    assert "练习 +" in await answer(chat)
+    assert "学时：本组 +1 分 7 秒（规则 D3 第 1 版）" in await answer(chat)
     assert f"2026:{question.id}" in [row[2] for row in rows(chat.dispatcher.database, PRACTICE)]
 
 
@@ -56,7 +59,9 @@ async def test_practice_counts_ten_hours_of_credit_a_year(chat: Chat) -> None:
         "INSERT INTO year_total (person_id, year, category, seconds, items) SELECT id, 2026, 'practice', 27000, 400 FROM person",
     )
     await chat.say("每日")
-    assert "本年练习 10 学时已满" in await answer(chat)
+    for _ in range(5):
+        said = await answer(chat)
+    assert "本年练习 10 学时已满" in said
     assert rows(chat.dispatcher.database, PRACTICE) == []
 
 
@@ -123,7 +128,7 @@ async def test_what_was_taken_back_stays_spent_and_the_totals_stay_the_ledger(ch
 
     await chat.say("退出")
     await put_in_hand(chat, question)
-    assert "本题今年已计过" in await answer(chat)
+    assert "本组的题今年已计过" in await answer(chat)
     assert rows(database, "SELECT SUM(credit_seconds) FROM ledger") == rows(database, "SELECT seconds FROM year_total")
 
 

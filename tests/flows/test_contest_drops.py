@@ -21,7 +21,7 @@ from bot.domain.message import Address, Incoming, QuestionCard, Reply
 from bot.domain.people.audience import All
 from bot.jobs.schedule import end_contests
 from bot.services.contest import closing, manage
-from bot.storage.contest import contests, players, teams
+from bot.storage.contest import contests, players
 from bot.storage.db.database import Database
 from bot.storage.db.engine import is_sqlite, open_engine
 from bot.storage.people import accounts
@@ -127,7 +127,7 @@ def stands(dispatcher: Dispatcher, contest_id: int, person_id: int) -> tuple[Any
     def work(session: Session) -> tuple[Any, ...]:
         mine = players.get(session, contest_id, person_id)
         assert mine is not None
-        return mine.result, teams.team_of(session, contest_id, person_id)
+        return mine.result, players.team_of(session, contest_id, person_id)
 
     return dispatcher.database.read_now(work)
 

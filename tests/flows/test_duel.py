@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
+from bot.domain.delivery.outbound_message import group_messages
 from bot.domain.message import QuestionCard
 from bot.jobs.schedule import run_duels
 from bot.services.delivery import plan, send
@@ -42,7 +43,7 @@ class Hall:
         made = self.dispatcher.database.read_now(
             lambda session: plan.plan_deliveries(session, self.dispatcher.catalog(), owed, self.clock.now, doors)
         )
-        begun = send.group_deliveries(made.ready, {})
+        begun = group_messages(made.ready, {})
         for groups in begun.values():
             sent = self.dispatcher.database.write_now(lambda session, some=groups: send.begin(session, some, "h", self.clock.now, 60))  # type: ignore[misc]
             for group in sent.groups:

@@ -67,7 +67,7 @@ async def test_the_rules_are_said_before_the_clock_runs(chat: Chat, admin: Chat,
         assert said in rules
     assert hall.dispatcher.database.read_now(lambda session: current_task.focus(session, 1)) is None
     started = await chat.say(f"考试 开始 {exam_id}")
-    assert "第1/6题 · 单选题 · 2 分" in started
+    assert re.search(r"第1/6题 · 单选题 · \S+ · 2 分", started), "the law stands with the item"
     assert "还剩 30 分" in started
 
 
@@ -420,3 +420,33 @@ async def test_somebody_without_an_exam_is_told_so(chat: Chat) -> None:
         assert "没有在考的考试" in await chat.say(words)
     assert "没有编号为 7 的考试" in await chat.say("考试 7")
     assert replace(chat.last, buttons=()).card is None
+
+
+@pytest.mark.parametrize("consent", ["确认", "是的", "确定。", "好的"])
+async def test_a_consent_after_handing_in_was_asked_about_hands_in_whatever_item_is_open(chat: Chat, admin: Chat, consent: str) -> None:
+    exam_id = await published(admin)
+    await begun(chat, exam_id)
+    assert "判断题" in await chat.say("第 5 题"), "a yes would be an answer to it"
+    await chat.say("交卷")
+    assert (await chat.say(consent)).startswith("已记录：考试《年度学法考试》已于")
+
+
+async def test_a_yes_to_a_judgement_stays_its_answer_when_nothing_was_asked(chat: Chat, admin: Chat) -> None:
+    await begun(chat, await published(admin))
+    await chat.say("第 5 题")
+    assert (await chat.say("是的")).startswith("已记录：第 5 题 对")
+
+
+async def test_one_letter_several_times_is_no_answer_in_an_exam_either(chat: Chat, admin: Chat) -> None:
+    await begun(chat, await published(admin))
+    await chat.say("第 1 题")
+    said = await chat.say("BBBB")
+    assert said.startswith("未记录")
+    assert "一次只答一题" in said
+    assert chat.last.buttons[0].say == "B"
+
+
+@pytest.mark.parametrize("written", ["考试 年度学法考试", "考试《年度学法考试》", "考试 《年度学法考试》吧"])
+async def test_an_exam_is_found_by_its_name_as_the_list_writes_it(chat: Chat, admin: Chat, written: str) -> None:
+    exam_id = await published(admin)
+    assert f"考试 开始 {exam_id}" in await chat.say(written)

@@ -61,10 +61,9 @@ async def test_a_lesson_that_was_only_leafed_through_says_so_before_its_question
     for _ in lesson.pages:
         said = await chat.say("下一页", after=1)
     assert "不计学时" in said
-    assert f"「学习 {lesson.title}」" in said
+    assert [button.say for button in chat.last.buttons][:2] == ["第 1 页", "第 2 页"]
 
-    await chat.say("退出")
-    assert f"1/{len(lesson.pages)}" in await chat.say(f"学习 {lesson.title}")
+    assert f"1/{len(lesson.pages)}" in await chat.say("第 1 页")
     said = await read_through(chat, lesson, expected(lesson))
     assert "学完了" in said
     assert rows(chat.dispatcher.database, "SELECT credit_seconds FROM ledger WHERE category = 'online'") == [(sum(expected(lesson)),)]
@@ -144,3 +143,44 @@ async def test_a_misnomer_is_answered_with_the_right_name(chat: Chat) -> None:
     said = await chat.say("学习 公职人员职务处分法")
     assert "公职人员政务处分法" in said
     assert "公职人员政务处分法" in await chat.say("练习 职务处分法")
+
+
+async def test_a_page_skimmed_by_accident_is_read_again_for_its_time_until_the_lesson_is_finished(chat: Chat) -> None:
+    await chat.say("学习 民法典")
+    lesson = lesson_in_hand(chat)
+    pages = expected(lesson)
+    await chat.say("下一页", after=pages[0])
+    await chat.say("下一页", after=2)
+    assert f"2/{len(pages)}" in await chat.say("上一页", after=1)
+    assert chat.last.buttons[0].say == "上一页"
+    for seconds in pages[1:]:
+        said = await chat.say("下一页", after=seconds)
+    assert "停留太短" not in said
+    for _ in lesson.questions:
+        said = await chat.say(right_answer(question_in_hand(chat)))
+    assert "学完了" in said
+    assert rows(chat.dispatcher.database, "SELECT credit_seconds FROM ledger WHERE category = 'online'") == [(sum(pages),)]
+    assert "现在没有正在读的课" in await chat.say("上一页"), "what is finished stays as it is"
+
+
+async def test_a_page_read_twice_is_credited_up_to_its_one_ceiling(chat: Chat) -> None:
+    await chat.say("学习 民法典")
+    lesson = lesson_in_hand(chat)
+    pages = expected(lesson)
+    for seconds in pages:
+        await chat.say("下一页", after=seconds)
+    for _ in range(3):
+        assert f"{len(pages)}/{len(pages)}" in await chat.say("上一页")
+        assert "课后题第1/" in await chat.say("下一页", after=pages[-1])
+    credited = rows(chat.dispatcher.database, "SELECT SUM(credited) FROM page_view GROUP BY page ORDER BY page")
+    assert credited == [(seconds,) for seconds in pages[:-1]] + [(int(pages[-1] * 6 / 5),)]
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM sitting WHERE kind = 'lesson'") == [(1,)], "the same questions come back"
+
+
+async def test_no_page_is_turned_to_that_was_not_reached(chat: Chat) -> None:
+    await chat.say("学习 民法典")
+    lesson = lesson_in_hand(chat)
+    assert "还没有读到第 3 页" in await chat.say("第 3 页")
+    assert "这就是第一页" in await chat.say("上一页")
+    await chat.say("下一页", after=expected(lesson)[0])
+    assert f"1/{len(lesson.pages)}" in await chat.say("第一页")

@@ -11,11 +11,11 @@ from sqlmodel import Session
 from bot.dispatch import Dispatcher
 from bot.domain.contest.contest import ContestRules
 from bot.domain.delivery.platform_limits import LIMITS, batch_sizes
-from bot.services.contest import live_broadcast
+from bot.services.contest import live_broadcast, manage
 from bot.services.delivery.plan import OpenChannels
 from tests.conftest import Chat, Clock, enroll
 from tests.support.exams import ExamHarness
-from tests.support.live_contests import Room, opened
+from tests.support.live_contests import Room, hosted, opened, plan
 
 
 async def come_in(room: Room) -> None:
@@ -218,3 +218,30 @@ async def test_a_place_is_told_as_far_as_the_rule_names_places(dispatcher: Dispa
     for player, place in ((room.players[0], first), (room.players[3], last)):
         said = await player.say(f"竞赛 {room.id}")
         assert said.endswith(f"，{place}。" if place else "分。"), said
+
+
+async def test_the_host_is_told_what_waits_to_be_opened_and_players_what_they_can_enter(dispatcher: Dispatcher, clock: Clock) -> None:
+    def work(session: Session) -> tuple[int, int]:
+        enroll(session, "9001", "管理员甲", roles=("admin",))
+        enroll(session, "2001", "选手1")
+        host = hosted(session)
+        first, second = (plan(session, dispatcher.catalog(), host, now=clock.now) for _ in range(2))
+        manage.open_contest(session, host.author, first, clock.now)
+        return first, second
+
+    first, second = dispatcher.database.write_now(work)
+    host, player = Chat(dispatcher, clock, "9001"), Chat(dispatcher, clock, "2001")
+    waiting = await host.say("主持")
+    assert f"· {first} 七一知识竞赛（现场竞赛）进行中" in waiting
+    assert f"· {second} 七一知识竞赛（现场竞赛）草稿" in waiting
+    offered = await player.say("竞赛")
+    assert f"· {first} 七一知识竞赛（现场竞赛）还没有开场" in offered
+    assert f"· {second} " not in offered, "a draft is announced to nobody"
+    assert "已开场" in await host.say(f"主持 开场 {second}")
+    offered = await player.say("竞赛")
+    assert offered.index(f"· {second} 七一知识竞赛（现场竞赛）已开场，现在可以进入") < offered.index(f"· {first} ")
+    standing = await host.say("主持")
+    assert "参赛码" in standing
+    assert f"主持 开场 {first}" in standing
+    assert f"· {second} " not in standing
+    assert "已进入" in await player.say(f"竞赛 {second}")

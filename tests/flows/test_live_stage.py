@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from bot.dispatch import Dispatcher
-from bot.domain.contest.stage_rounds import SCHEMES, StageScheme
-from bot.services.contest import closing, live_clock, live_results
+from bot.domain.contest.live_rules import SCHEMES, StageScheme
+from bot.services.contest import closing, live_host, live_scoring
 from bot.storage.contest import contests, live_state, players
 from tests.conftest import Chat, Clock, enroll
 from tests.support.live_contests import Room, hosted, opened, plan
@@ -32,7 +32,7 @@ def scores(room: Room) -> dict[str, int]:
     def work(session: Any) -> dict[str, int]:
         of = live_state.get(session, room.id)
         assert of is not None
-        return {one.name: one.score // 1000 for one in live_results.standing(session, of).teams}
+        return {one.name: one.score // 1000 for one in live_scoring.standing(session, of).teams}
 
     return room.dispatcher.database.read_now(work)
 
@@ -40,7 +40,7 @@ def scores(room: Room) -> dict[str, int]:
 def ticks(room: Room, seconds: float = 1) -> bool:
     """What the live broadcaster does by itself some time later."""
     room.clock.pass_(seconds)
-    return room.dispatcher.database.write_now(lambda session: live_clock.run_due(session, room.id, room.clock.now))
+    return room.dispatcher.database.write_now(lambda session: live_host.run_due(session, room.id, room.clock.now))
 
 
 def log(room: Room) -> list[tuple[str, str, str]]:
@@ -190,7 +190,7 @@ async def test_level_teams_meet_in_the_sudden_death(dispatcher: Dispatcher, cloc
     def places(session: Any) -> list[tuple[int, str]]:
         of = live_state.get(session, room.id)
         assert of is not None
-        return [(one.place, one.name) for one in live_results.standing(session, of).teams]
+        return [(one.place, one.name) for one in live_scoring.standing(session, of).teams]
 
     assert dispatcher.database.read_now(places) == [(1, "二队"), (2, "一队")]
 

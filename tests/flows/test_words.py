@@ -12,7 +12,7 @@ from bot.dispatch import IN_GROUP_REPLY, Dispatcher
 from bot.domain.message import plain_text
 from bot.domain.people.person import RoleName
 from tests.conftest import Chat, Clock, enroll
-from tests.flows.test_daily import change, question_in_hand, right_answer, rows
+from tests.flows.test_daily import change, question_in_hand, right_answer, rows, wrong_answer
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_every_command_of_everybody_stands_under_one_topic_of_the_help() -> None
     assert sorted(shown) == sorted(everybody)
 
 
-@pytest.mark.parametrize(("said", "meant"), [("每曰", "每日"), ("我的学分", "我的学时"), ("帮住", "帮助")])
+@pytest.mark.parametrize(("said", "meant"), [("每曰", "每日"), ("我的学识", "我的学时"), ("帮住", "帮助")])
 async def test_a_misspelt_command_is_answered_with_the_nearest(chat: Chat, said: str, meant: str) -> None:
     assert f"「{meant}」" in await chat.say(said)
 
@@ -116,8 +116,60 @@ async def test_a_reported_question_is_seen_with_the_answer_and_answered(chat: Ch
         assert "没有答复" in await admin.say(slip), "an answer that went wrong is no new report"
     assert (await admin.say("纠错 回复 1 已核对，第 B 项缺少要件，谢谢")).startswith("已记录")
 
-    assert "缺少要件" in await chat.say("继续")
+    pushed = rows(chat.dispatcher.database, "SELECT content FROM campaign WHERE name = '系统提醒：纠错有了答复'")
+    assert len(pushed) == 1
+    assert "缺少要件" in pushed[0][0], "the answer is sent, and not only shown to who comes by"
     assert "缺少要件" not in await chat.say("继续")
+    assert "回复：已核对，第 B 项缺少要件，谢谢" in await chat.say("纠错 1")
+    assert "没有编号为 #2" in await chat.say("纠错 2")
+
+
+async def test_the_button_under_a_question_asks_which_one_is_meant(chat: Chat) -> None:
+    await chat.say("每日")
+    assert chat.last.buttons[-1].say == "纠错"
+    first = question_in_hand(chat)
+    await chat.say(right_answer(first))
+    second = question_in_hand(chat)
+    assert chat.last.buttons[-1].say == "纠错"
+    said = await chat.say("纠错")
+    assert first.stem[:20] in said
+    assert second.stem[:20] in said
+    assert rows(chat.dispatcher.database, "SELECT COUNT(*) FROM report") == [(0,)], "to ask is no report"
+    last, this = chat.last.buttons[:2]
+    assert second.stem[:20] in await chat.say(this.say)
+    assert first.stem[:20] in await chat.say(f"{last.say} 选项不全")
+    assert rows(chat.dispatcher.database, "SELECT said FROM report ORDER BY id") == [("",), ("选项不全",)]
+    assert "#1" in (overview := await chat.say("纠错"))
+    assert "处理中" in overview
+
+
+async def test_right_and_wrong_are_told_by_sign_and_word_where_the_buttons_were(chat: Chat) -> None:
+    await chat.say("每日")
+    question = question_in_hand(chat)
+    await chat.say(right_answer(question))
+    assert chat.last.done == f"已选 {question.key} ✓ 对"
+    question = question_in_hand(chat)
+    wrong = wrong_answer(question)
+    await chat.say(wrong)
+    assert chat.last.done == f"已选 {wrong} ✗ 应选 {question.key}"
+
+
+async def test_the_end_of_the_day_s_set_is_a_moment_of_its_own(chat: Chat) -> None:
+    await chat.say("每日")
+    for _ in range(5):
+        said = await chat.say(right_answer(question_in_hand(chat)))
+        assert "依据：" in said
+        if "每日一练完成" not in said:
+            assert "学时：" not in said, "hours are said once, at the end"
+    end = said.partition("【今天的每日一练做完了】")[2]
+    for fragment in (
+        "共 5 题，答对 5 题",
+        "学时：本组 +5 分 37 秒（规则 D3 第 1 版）",
+        "🔥 连续学法 1 个工作日",
+        "0/40 学时，还差 40",
+        "明天见：新的 5 道题",
+    ):
+        assert fragment in end
 
 
 async def test_a_short_answer_is_provisional_until_a_person_confirms(chat: Chat, admin: Chat) -> None:

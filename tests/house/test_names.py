@@ -21,9 +21,9 @@ FEW = {
     "domain": {"message", "times", "text", "calendar", "links"},
     "storage": {"db", "tables", "migrations", "files"},
     "services": {"hooks", "links", "demo"},
-    "commands": {"registry", "router", "tasks", "actions", "help", "links"},
-    "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "public_series"},
-    "jobs": {"schedule", "delivery_worker", "live_broadcaster", "quota_meter"},
+    "commands": {"registry", "router", "tasks", "actions", "help", "links", "questions"},
+    "cli": {"main", "context", "acts", "help", "faults", "chat", "serve", "check", "doctor", "public_series"},
+    "jobs": {"schedule", "delivery_worker", "reply_quota"},
     "web": {"sessions", "middleware", "templates", "health", "metrics", "certificates"},
 }
 """What each floor has besides the nouns, by name."""

@@ -23,7 +23,7 @@ from bot.services.contest import closing, manage, notifications, play
 from bot.services.contest.play import apportion
 from bot.services.delivery import plan as delivery_plan
 from bot.services.study import quiz
-from bot.storage.contest import contests, players, teams
+from bot.storage.contest import contests, players
 from bot.storage.delivery import completion, queue, reminders
 from bot.storage.hours import ledger
 from tests.conftest import NOW, enroll
@@ -279,7 +279,7 @@ def test_a_late_joiner_of_the_unit_enters_its_team(field: Field) -> None:
     number = field.open(replace(PLAN, rules=ContestRules(teams="unit")))
     late = field.person("1002", unit="某局/甲处")
     field.play(late, number, 5)
-    assert field.do(lambda session: [row[2] for row in teams.list_members(session, number)]) == ["1001", "1002"]
+    assert field.do(lambda session: [row[2] for row in players.list_members(session, number)]) == ["1001", "1002"]
 
 
 def test_a_contest_for_one_unit_does_not_exist_for_others(field: Field) -> None:
@@ -347,6 +347,12 @@ def test_ended_before_its_time_it_takes_what_arrived_before_and_closes_after_the
     assert field.result(me, number)[0] == 400
     with pytest.raises(Refusal, match="没有可以结束的"):
         field.do(lambda session: closing.end_early(session, ADMIN, number, field.now))
+
+
+def test_what_begins_this_moment_is_not_ended(field: Field) -> None:
+    number = field.open()
+    with pytest.raises(Refusal, match="还没有开始"):
+        field.do(lambda session: closing.end_early(session, ADMIN, number, NOW))
 
 
 def test_what_has_not_begun_is_cancelled_and_not_ended(field: Field) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from sqlmodel import Session
@@ -14,6 +15,7 @@ from bot.services.study import current_task, quiz
 from bot.storage.study import current_task as study_current_task
 from bot.storage.study import sittings
 from tests.conftest import NOW, Chat, enroll
+from tests.flows.test_daily import question_in_hand, rows, wrong_answer
 
 
 def begin(dispatcher: Dispatcher, person_id: int, kind: str, scope: str) -> int:
@@ -64,3 +66,55 @@ async def test_a_practice_round_gives_way_for_good_and_the_daily_set_waits(chat:
     assert "第1/5题" in await chat.say("继续")
     await chat.say("退出")
     assert "每日一练（0/5）" in await chat.say("A")
+
+
+OPENED = {"每日": "每日一练", "练习": "练习", "练习 错题": "练习", "错题": "错题重做", "挑战": "挑战", "学习 民法典": "《", "练习 模拟": "模拟考试"}
+
+
+async def _with_mistakes(chat: Chat) -> None:
+    """A few wrong answers of yesterday, so that there is something to review."""
+    await chat.say("每日")
+    for _ in range(5):
+        await chat.say(wrong_answer(question_in_hand(chat)))
+    chat.clock.pass_(days=1)
+
+
+@pytest.mark.parametrize("first", OPENED)
+@pytest.mark.parametrize("second", ["每日", "练习", "错题", "挑战", "学习 监察法"])
+async def test_opening_another_names_what_was_put_down_and_its_words_bring_it_back(chat: Chat, first: str, second: str) -> None:
+    await _with_mistakes(chat)
+    opened = await chat.say(first)
+    assert "先放下" not in opened
+    before = chat.dispatcher.database.read_now(lambda session: study_current_task.focus(session, 1))
+    said = await chat.say(second)
+    after = chat.dispatcher.database.read_now(lambda session: study_current_task.focus(session, 1))
+    if after == before:
+        assert first == second == "每日", said
+        return
+    match = re.search(r"(\S+?)先放下了，回复「(继续 [^」]+)」可以接着做。", said)
+    assert match is not None, said
+    assert match[1].startswith(OPENED[first])
+    await chat.say(match[2])
+    assert chat.dispatcher.database.read_now(lambda session: study_current_task.focus(session, 1)) == before
+
+
+async def test_what_is_left_says_which_words_bring_it_back_when_something_else_comes_first(chat: Chat) -> None:
+    await chat.say("每日")
+    lesson = await chat.say("学习 民法典")
+    title = re.search(r"📖 《([^》]+)》", lesson)
+    assert title is not None
+    left = await chat.say("退出")
+    assert f"回复「继续 {title[1]}」接着做；「继续」先做每日一练" in left
+    assert "第1/5题" in await chat.say("继续")
+    assert f"《{title[1]}》" in await chat.say(f"继续 {title[1]}")
+    await chat.say("退出")
+    assert f"📖 《{title[1]}》" in await chat.say(f"继续 {title[1]}")
+
+
+async def test_a_round_nobody_came_back_to_does_not_wait_another_day(chat: Chat) -> None:
+    await chat.say("练习")
+    assert "练习先放下了" in await chat.say("每日")
+    chat.clock.pass_(days=1)
+    await chat.say("每日")
+    assert "练习" not in await chat.say("退出")
+    assert rows(chat.dispatcher.database, "SELECT state FROM sitting WHERE kind = 'practice'") == [("left",)]

@@ -13,7 +13,8 @@ from sqlalchemy import Engine
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent
-from bot.domain.delivery.platform_limits import LIMITS, WECHAT_MESSAGES
+from bot.domain.delivery.outbound_message import group_messages
+from bot.domain.delivery.platform_limits import LIMITS, heard_limit
 from bot.domain.delivery.reminders import WEEKLY_DIGEST
 from bot.domain.message import Address, Incoming, Reply
 from bot.services.campaign import cost
@@ -353,17 +354,18 @@ def test_wechat_lets_nothing_through_two_days_after_somebody_spoke(database: Dat
 def test_wechat_s_few_messages_since_somebody_spoke_are_counted(database: Database) -> None:
     person = someone(database, "wechat")
     heard(database, person, "wechat", timedelta(hours=1))
-    for _ in range(WECHAT_MESSAGES + 1):
+    messages = heard_limit(NOW).usable()
+    for _ in range(messages + 1):
         owing(database, person)
     begun, now = 0, NOW
-    for _ in range(WECHAT_MESSAGES + 1):
+    for _ in range(messages + 1):
         plan = planned(database, now)
         database.write_now(lambda session, wait=plan.later: queue.put_off(session, wait, "h"))  # type: ignore[misc]
-        groups = send.group_deliveries(plan.ready, {"wechat": 1}).get("wechat", [])
+        groups = group_messages(plan.ready, {"wechat": 1}).get("wechat", [])
         for group in groups:
             begun += sum(len(one.ready) for one in database.write_now(lambda session, g=group, at=now: send.begin(session, [g], "h", at, 60)).groups)  # type: ignore[misc]
         now += timedelta(minutes=5)
-    assert begun == WECHAT_MESSAGES == 4
+    assert begun == messages == 4
 
 
 # ── What it costs, how far it is ──

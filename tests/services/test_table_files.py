@@ -353,7 +353,7 @@ def test_every_import_at_the_shell_lets_the_sheet_be_chosen(
     shell = ReportShell(None, capsysbinary, monkeypatch)  # type: ignore[arg-type]
     kind = office.kinds["leave"]
     path = office.write([kind.titles, kind.right], [kind.titles, kind.wrong], names=("三月", "四月"))
-    assert "只读了工作表「三月」，没有读「四月」" in shell.json("leave", "import", str(path))["notes"][0]
+    assert "只读了工作表「三月」，没有读「四月」" in shell.json("leave", "import", str(path), "--json")["notes"][0]
     status, out, _ = shell("leave", "import", str(path), "--sheet", "四月", "--json")
     assert (status, [(fault["row"], fault["column"]) for fault in json.loads(out)["faults"]]) == (1, [(2, "工号"), (2, "开始"), (2, "类别")])
 

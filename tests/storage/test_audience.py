@@ -182,12 +182,12 @@ def test_those_who_are_away_are_named_with_the_reason(bureau: Database) -> None:
             ("1003", "leave", date(2026, 3, 3), date(2026, 3, 10)),
         ):
             session.add(AbsenceRow(person_id=ids[staff_no], kind=kind, since=since, until=until, recorded_by="9001", recorded_at=NOW))
-        left = session.get(PersonRow, ids["1004"])
-        joins = session.get(PersonRow, ids["1005"])
+        left = session.get(PersonRow.model, ids["1004"])
+        joins = session.get(PersonRow.model, ids["1005"])
         assert left is not None
         assert joins is not None
         left.left_on, joins.joined_on = date(2026, 3, 1), date(2026, 3, 3)
-        gone = session.get(AccountRow, ids["1006"])
+        gone = session.get(AccountRow.model, ids["1006"])
         assert gone is not None
         session.delete(gone)
 
@@ -203,7 +203,7 @@ def test_those_who_are_away_are_named_with_the_reason(bureau: Database) -> None:
 def test_a_post_counts_from_its_first_day_to_its_last(bureau: Database) -> None:
     def work(session: Session) -> None:
         person = audience.evaluate(session, parse_audience("工号=1004"), TODAY, NOW).people[0]
-        unit = session.get(UnitRow, 2)
+        unit = session.get(UnitRow.model, 2)
         assert unit is not None
         assert unit.path == "某局/办公室"
         session.add(PostRow(person_id=person, unit_id=2, since=date(2026, 3, 5), until=date(2026, 3, 6)))
@@ -237,14 +237,14 @@ def test_five_thousand_people_are_sorted_out_in_one_go(database: Database) -> No
     def fill(session: Session) -> None:
         first = enroll(session, "0", unit="某局/处0")
         ids = range(first + 1, first + 5001)
-        session.execute(insert(UnitRow), [{"id": 10 + n, "parent_id": 1, "name": f"处{n + 1}", "path": f"某局/处{n + 1}"} for n in range(50)])
+        session.execute(insert(table(UnitRow)), [{"id": 10 + n, "parent_id": 1, "name": f"处{n + 1}", "path": f"某局/处{n + 1}"} for n in range(50)])
         session.execute(
-            insert(PersonRow),
+            insert(table(PersonRow)),
             [{"id": one, "staff_no": f"{one:06}", "name": f"员{one}", "tier": "公务员", "recorded_at": NOW} for one in ids],
         )
-        session.execute(insert(PostRow), [{"person_id": one, "unit_id": 10 + one % 50, "since": date(2020, 1, 1)} for one in ids])
+        session.execute(insert(table(PostRow)), [{"person_id": one, "unit_id": 10 + one % 50, "since": date(2020, 1, 1)} for one in ids])
         session.execute(
-            insert(AccountRow), [{"channel": "wecom", "user": f"u{one}", "person_id": one, "bound_at": NOW, "bound_by": "test"} for one in ids]
+            insert(table(AccountRow)), [{"channel": "wecom", "user": f"u{one}", "person_id": one, "bound_at": NOW, "bound_by": "test"} for one in ids]
         )
 
     database.write_now(fill)

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from bot.storage.db.database import Database
 from bot.storage.db.query import Query, bind, binds, insert, replacing, table
 from bot.storage.study import current_task
-from bot.storage.tables.columns import stamp
+from bot.storage.tables.columns import JsonType, stamp
 from bot.storage.tables.people import PersonRow
 from bot.storage.tables.study import ExamGoalRow
 from tests.conftest import NOW
@@ -137,3 +137,11 @@ def test_a_naive_moment_does_not_reach_a_row() -> None:
     with pytest.raises(ValueError, match="naive"):
         current_task._SET_FOCUS.for_sqlite().values(person_id=1, kind="sitting", ref=1, since=NOW.replace(tzinfo=None))
     assert current_task._SET_FOCUS.for_sqlite().values(person_id=1, kind="sitting", ref=1, since=NOW)[3] == stamp(NOW)
+
+
+def test_a_value_that_cannot_be_changed_is_read_from_its_text_once() -> None:
+    frozen, fresh = (JsonType(list, tuple, frozen=frozen) for frozen in (True, False))
+    assert frozen.process_result_value("[1, 2]", None) is frozen.process_result_value("[1, 2]", None)
+    assert frozen.process_result_value("[1, 3]", None) == (1, 3)
+    assert fresh.process_result_value("[1, 2]", None) is not fresh.process_result_value("[1, 2]", None)
+    assert frozen.process_result_value(None, None) is None

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import Session
 
+from bot.domain.delivery.platform_limits import heard_limit
 from bot.domain.message import Address, Incoming, Reply
 from bot.storage.db.database import Database
-from bot.storage.delivery import quota, wechat_window
+from bot.storage.delivery import outcomes, quota, recipients
 from bot.storage.system import inbox
 from tests.conftest import NOW
 from tests.support.queued_deliveries import add_people, queue_campaign, states
@@ -24,13 +25,20 @@ def heard(session: Session, hours: float, message: str = "m1") -> None:
     inbox.store_reply(session, Incoming(Address("wechat", "app", USER), "你好", message, at), person, Reply("好"))
 
 
+def use(session: Session, hours: float, messages: int) -> None:
+    limit = heard_limit(NOW - timedelta(hours=hours))
+    rows = quota.QuotaRows(session)
+    rows.take(limit.key(USER), limit.window, messages, NOW)
+    rows.close()
+
+
 @pytest.mark.parametrize(("hours", "used", "is_open"), [(1, 0, True), (47.9, 4, True), (48.1, 0, False), (1, 5, False)])
 def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine, hours: float, used: int, is_open: bool) -> None:
     def look(session: Session) -> bool:
         heard(session, hours)
         if used:
-            quota.take_since_heard(session, USER, NOW - timedelta(hours=hours), used)
-        return wechat_window.is_wechat_open(session, USER, NOW)
+            use(session, hours, used)
+        return recipients.is_wechat_open(session, USER, NOW)
 
     assert Database(engine).write_now(look) is is_open
 
@@ -38,9 +46,9 @@ def test_the_window_is_open_for_48_hours_and_for_so_many_messages(engine: Engine
 def test_a_new_sentence_opens_it_anew_and_a_stranger_never_opened_one(engine: Engine) -> None:
     def look(session: Session) -> tuple[bool, bool]:
         heard(session, 5)
-        quota.take_since_heard(session, USER, NOW - timedelta(hours=5), 5)
+        use(session, 5, 5)
         heard(session, 1, "m2")
-        return wechat_window.is_wechat_open(session, USER, NOW), wechat_window.is_wechat_open(session, "oNobody", NOW)
+        return recipients.is_wechat_open(session, USER, NOW), recipients.is_wechat_open(session, "oNobody", NOW)
 
     assert Database(engine).write_now(look) == (True, False)
 
@@ -59,9 +67,9 @@ def test_a_template_that_did_not_arrive_fails_its_own_delivery_and_no_other(engi
     [first] = database.read_now(lambda session: session.execute(text("SELECT MIN(id) FROM delivery")).one())
     since = NOW - timedelta(days=2)
     for _ in range(2):
-        database.write_now(lambda session: wechat_window.mark_failed(session, "wechat", f"t:{first}", "recipient failed:user block", since))
+        database.write_now(lambda session: outcomes.mark_failed(session, "wechat", f"t:{first}", "recipient failed:user block", since))
     assert states(database) == {"sent": 2, "failed": 1}
-    assert database.write_now(lambda session: wechat_window.mark_failed(session, "wecom", f"t:{first + 1}", "x", since)) == 0
+    assert database.write_now(lambda session: outcomes.mark_failed(session, "wecom", f"t:{first + 1}", "x", since)) == 0
 
 
 def test_the_publics_numbers_add_up_by_day(engine: Engine) -> None:
@@ -69,7 +77,7 @@ def test_the_publics_numbers_add_up_by_day(engine: Engine) -> None:
 
     def count(session: Session) -> None:
         for n in (470, 30, 0):
-            wechat_window.count_public(session, "公众号群发送达", n, NOW)
+            outcomes.count_public(session, "公众号群发送达", n, NOW)
 
     database.write_now(count)
     found = database.read_now(lambda session: session.execute(text("SELECT what, n FROM tally")).all())

@@ -12,14 +12,14 @@ from sqlmodel import Session
 
 from bot.dispatch import Dispatcher
 from bot.domain.contest.contest import ContestPlan, ContestRules
-from bot.domain.contest.stage_rounds import StageScheme
+from bot.domain.contest.live_rules import StageScheme
 from bot.domain.library.question import Question
 from bot.domain.message import Address
 from bot.domain.people.audience import All
-from bot.services.contest import host_lock, live_host, manage
-from bot.services.contest.host_lock import LiveHost
+from bot.services.contest import live_host, manage
+from bot.services.contest.live_host import LiveHost
 from bot.services.library.catalog import Catalog
-from bot.storage.contest import live_state, teams
+from bot.storage.contest import contests, live_state, players
 from bot.storage.contest.contests import ContestItem
 from bot.storage.contest.live_state import LiveState
 from bot.storage.people import accounts
@@ -30,7 +30,7 @@ def hosted(session: Session, staff_no: str = "9001") -> LiveHost:
     """The seat of an administrator who is on the roll."""
     learner = accounts.find_learner(session, Address("local", "test", staff_no), date(2026, 3, 2))
     assert learner is not None
-    return host_lock.host_of(session, learner, "local")
+    return live_host.host_of(session, learner, "local")
 
 
 def plan(
@@ -52,7 +52,7 @@ def plan(
     contest_rules = rules or ContestRules(seconds=30, board="all", teams="listed" if named else "none")
     contest_id = manage.create(session, catalog, host.author, ContestPlan("七一知识竞赛", form, contest_rules, (), All()), now, items)
     for name, members in (named or {}).items():
-        teams.add_members(session, contest_id, teams.get_or_create(session, contest_id, name), members)
+        players.add_members(session, contest_id, players.get_or_create_team(session, contest_id, name), members)
     return contest_id
 
 
@@ -71,7 +71,7 @@ class Room:
         """The n-th question of the programme."""
 
         def work(session: Session) -> Question:
-            planned = next(item for item in live_state.list_programme(session, self.id) if item.n == n)
+            planned = next(item for item in contests.list_items(session, self.id) if item.n == n)
             return self.dispatcher.catalog().question(session, planned.version_id)
 
         return self.dispatcher.database.read_now(work)

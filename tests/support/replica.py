@@ -30,6 +30,7 @@ from bot.storage.db.engine import open_engine
 from bot.storage.delivery import queue
 from bot.storage.files import loader
 from bot.storage.system.tokens import SealedTokens
+from tests.support.platforms.tokens import UNLIMITED
 
 SECRET = "canary-corpsecret-kill"
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
@@ -63,7 +64,7 @@ async def push(url: str, platform: str, lease: float) -> None:
                 "cards": False,
             }
         )
-        channel = WeComChannel(config, ChannelContext(outbound, now, ignore_note))
+        channel = WeComChannel(config, ChannelContext(outbound, now, ignore_note, UNLIMITED))
         # One call for each person: what a campaign with a personal text is.
         worker = DeliveryWorker(
             database, stock, [channel], clock=now, holder=holder(), note=ignore_note, sizes={"wecom": 1}, lease=lease, reserved=lease

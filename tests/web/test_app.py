@@ -121,15 +121,15 @@ async def test_a_started_service_is_ready_within_two_hundred_mebibytes(demo: Pat
 
 
 RARELY_NEEDED = (
-    "segno", "xlsxwriter", "jinja2", "typst", "jieba", "markdown_it", "wechatpy", "requests",
+    "psycopg", "pygments", "rich", "segno", "xlsxwriter", "jinja2", "typst", "jieba", "markdown_it", "wechatpy", "requests",
     *(f"bot.channels.{name}.channel" for name in ("wecom", "wechat", "dingtalk", "zwding")),
 )  # fmt: skip
 
 
 def test_what_few_need_is_not_loaded_for_all() -> None:
-    loaded = "import sys; import bot.app.run; print(*sys.modules)"
+    loaded = "import sys; import bot.app.run; from bot import logs; logs.configure(); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
-    assert "bot.app.run" in modules
+    assert {"bot.app.run", "structlog"} <= set(modules)
     assert set(RARELY_NEEDED) & set(modules) == set()
 
 

@@ -215,3 +215,15 @@ async def test_a_body_past_the_cap_is_refused() -> None:
     body = io.BytesIO(b"y" * (middleware.LARGEST_BODY + 1))
     async with door() as port, aiohttp.ClientSession() as session, session.post(f"http://127.0.0.1:{port}/swallow", data=body) as answer:
         assert (answer.status, await answer.text()) == (413, "bad request")
+
+
+async def test_a_service_that_cannot_write_is_not_ready_until_it_can(sqlite_engine: Engine) -> None:
+    async with running_service(sqlite_engine) as service, aiohttp.ClientSession() as session:
+        with sqlite_engine.connect() as somebody:
+            somebody.execute(text("SELECT 1"))  # BEGIN IMMEDIATE: the one write lock is taken
+            async with session.get(f"{service.url}/readyz") as answer:
+                assert answer.status == 503
+                assert (await answer.json())["status"] == "write"
+        await asyncio.sleep(1.1)
+        async with session.get(f"{service.url}/readyz") as answer:
+            assert answer.status == 200

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from bot.dispatch import Dispatcher
-from bot.web.contest import live_feed
-from bot.web.contest.live_feed import LiveFeed
+from bot.web.contest import live_pages
+from bot.web.contest.live_pages import LiveFeed
 from tests.conftest import Clock
 from tests.support.live_contests import opened
 
@@ -17,7 +17,7 @@ from tests.support.live_contests import opened
 async def test_strangers_who_open_many_lines_keep_no_host_from_the_console(
     dispatcher: Dispatcher, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_feed, "MAX_PUBLIC_WATCHERS", 1)
+    monkeypatch.setattr(live_pages, "MAX_PUBLIC_WATCHERS", 1)
     made = LiveFeed(dispatcher.database, dispatcher.catalog, clock)
     async with made.watch(1, "public"):
         with pytest.raises(web.HTTPServiceUnavailable):

@@ -21,7 +21,7 @@ from bot.channels.local import Persona
 from bot.domain.contest.contest import ContestRules
 from bot.domain.message import Address, Incoming, Reply
 from bot.services.contest import live_host
-from bot.storage.contest import live_state
+from bot.storage.contest import contests, live_state
 from tests.conftest import enroll
 from tests.support.browser import browser, fits, needs_chromium
 from tests.support.live_contests import hosted, plan
@@ -58,15 +58,15 @@ class Hall:
 
     async def question(self, n: int) -> Any:
         def work(session: Session) -> Any:
-            planned = next(one for one in live_state.list_programme(session, self.id) if one.n == n)
+            planned = next(one for one in contests.list_items(session, self.id) if one.n == n)
             return self.service.app.catalog.question(session, planned.version_id)
 
         return await self.service.app.database.read(work)
 
 
 @asynccontextmanager
-async def hall(engine: Engine, **more: Any) -> AsyncIterator[Hall]:
-    async with running_service(engine, [*HOSTS, *PLAYERS]) as service:
+async def hall(engine: Engine, *, public_url: str = "", **more: Any) -> AsyncIterator[Hall]:
+    async with running_service(engine, [*HOSTS, *PLAYERS], public_url=public_url) as service:
 
         def work(session: Session) -> tuple[int, str, str]:
             for one in HOSTS:

@@ -7,16 +7,15 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any, Literal
 
-import structlog
-
 from bot.channels.base import Clock, Note
 from bot.channels.dingtalk import cards
 from bot.channels.dingtalk.incoming import NAME, CardTap, RobotMessage
 from bot.channels.dingtalk.reply import ReplySender
 from bot.channels.outbound.errors import PlatformError
 from bot.domain.message import Address, Incoming, IncomingHandler, Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 TAP_SECONDS = 1.5
 """The platform waits 2 s for the answer to a tap."""

@@ -10,10 +10,9 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-import structlog
 from aiohttp import web
 
-from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, add_route, json_response
+from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, add_route, json_response, record_key
 from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import stream
 from bot.channels.dingtalk.answering import AnswerFlow
@@ -21,10 +20,13 @@ from bot.channels.dingtalk.config import DingTalkConfig
 from bot.channels.dingtalk.incoming import (
     NAME,
     CardTap,
+    FirstBodies,
     MalformedMessage,
     RobotMessage,
+    SignedHead,
     UnknownSender,
     card_tap,
+    check_addressee,
     check_card,
     check_robot,
     parse_object,
@@ -38,16 +40,17 @@ from bot.channels.outbound.errors import PlatformError
 from bot.channels.signature import BadEnvelope
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, IncomingHandler, Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATH = "/channels/dingtalk"
 CARD_PATH = "/channels/dingtalk/card"
 ACK_SECONDS = 1.0
 """How long the acknowledgement of a message waits for the commit; a slower message is acknowledged first."""
 
-CheckHeaders = Callable[[Mapping[str, str], str, datetime, float], str]
-"""(headers, secret, now, freshness): the signed timestamp."""
+CheckHeaders = Callable[[Mapping[str, str], Sequence[str], datetime, float], SignedHead]
+"""(headers, secrets, now, freshness): what the headers are signed with."""
 ReceiveSigned = Callable[[AnswerFlow, bytes, str], Coroutine[Any, Any, CallbackResponse] | None]
 """(flow, body, timestamp): answers a callback, None where there is nothing to say."""
 
@@ -172,13 +175,22 @@ class DingTalkChannel:
         await ack(200, stream.response({} if tap is None else await flow.answer_tap(tap, f"card:{message_id}")))
 
     def _route(self, flow: AnswerFlow, path: str, check: CheckHeaders, receive: ReceiveSigned) -> CallbackRoute:
-        def check_head(query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-            return check(headers, self._secret, self._clock(), self._limits.freshness_seconds)
+        bodies = FirstBodies(self._limits.freshness_seconds)
+        former = reveal(self._config.former_client_secret)
+
+        def check_head(query: Mapping[str, str], headers: Mapping[str, str]) -> SignedHead:
+            now = self._clock()
+            secrets = (self._secret, former) if former and self._config.former_is_taken(now) else (self._secret,)
+            return check(headers, secrets, now, self._limits.freshness_seconds)
 
         def receive_signed(push: Callback) -> None:
-            timestamp = check_head(push.query, push.headers)
+            head, now = check_head(push.query, push.headers), self._clock()
             try:
-                answer = receive(flow, push.body, timestamp)
+                check_addressee(parse_object(push.body), self._config.robot, self._config.corp_id)
+                bodies.check(head, push.body, now)
+                if self._config.former_is_taken(now):
+                    record_key(self._note, NAME, "client_secret" if head.former else "")
+                answer = receive(flow, push.body, head.timestamp)
             except MalformedMessage as wrong:
                 raise BadEnvelope(str(wrong)) from None
             except UnknownSender:

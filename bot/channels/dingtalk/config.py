@@ -6,16 +6,18 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bot.channels.config import ChannelConfig, check_secret
+from bot.channels.config import ChannelConfig, FormerKeys, check_secret
 
 
-class DingTalkConfig(ChannelConfig):
+class DingTalkConfig(FormerKeys, ChannelConfig):
     """One app of one corporation. With an `agent_id` pushes go out as work notifications; `card_calls` of the month's quota may become cards;
     `group_token` and `group_secret` are a custom group robot's."""
 
     client_id: str = ""
     client_secret: SecretStr | None = None
+    former_client_secret: SecretStr | None = None
     robot_code: str = ""
+    corp_id: str = ""
     mode: Literal["stream", "http"] = "stream"
     api_base: str = "https://api.dingtalk.com"
     oapi_base: str = "https://oapi.dingtalk.com"
@@ -26,7 +28,7 @@ class DingTalkConfig(ChannelConfig):
     group_secret: SecretStr | None = None
 
     required: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
-    long_enough = field_validator("client_secret", "group_token", "group_secret")(check_secret)
+    long_enough = field_validator("client_secret", "former_client_secret", "group_token", "group_secret")(check_secret)
 
     @property
     def robot(self) -> str:

@@ -9,7 +9,8 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -187,27 +188,63 @@ def card_sign(timestamp: str, secret: str) -> str:
     return _sign(secret, timestamp)
 
 
-def check_robot(headers: Mapping[str, str], secret: str, now: datetime, freshness: float) -> str:
-    """The signed timestamp; raises `BadEnvelope`."""
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """What the headers of a callback are signed with: the timestamp and the signature. `former` is true for the old secret's."""
+
+    timestamp: str
+    signature: str
+    former: bool
+
+
+def check_robot(headers: Mapping[str, str], secrets: Sequence[str], now: datetime, freshness: float) -> SignedHead:
+    """The signed head; raises `BadEnvelope`. Of `secrets` the first is ours, a second the one before it."""
     timestamp = _fresh_timestamp(headers, "timestamp", now, freshness)
-    _check_equal(require_value(headers, "sign", "header"), robot_sign(timestamp, secret))
-    return timestamp
+    return _signed_head(timestamp, require_value(headers, "sign", "header"), [robot_sign(timestamp, secret) for secret in secrets])
 
 
-def check_card(headers: Mapping[str, str], secret: str, now: datetime, freshness: float) -> str:
-    """The signed timestamp; raises `BadEnvelope`."""
+def check_card(headers: Mapping[str, str], secrets: Sequence[str], now: datetime, freshness: float) -> SignedHead:
+    """The same of a tap on a card."""
     timestamp = _fresh_timestamp(headers, "x-ddpaas-signature-timestamp", now, freshness)
-    _check_equal(require_value(headers, "x-ddpaas-signature", "header"), card_sign(timestamp, secret))
-    return timestamp
+    return _signed_head(timestamp, require_value(headers, "x-ddpaas-signature", "header"), [card_sign(timestamp, secret) for secret in secrets])
 
 
 def _sign(secret: str, text: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
 
 
-def _check_equal(given: str, right: str) -> None:
-    if not hmac.compare_digest(given.encode("utf-8", "replace"), right.encode()):
-        raise BadEnvelope("signature")
+def _signed_head(timestamp: str, given: str, right: Sequence[str]) -> SignedHead:
+    for number, signature in enumerate(right):
+        if hmac.compare_digest(given.encode("utf-8", "replace"), signature.encode()):
+            return SignedHead(timestamp, signature, former=number > 0)
+    raise BadEnvelope("signature")
+
+
+class FirstBodies:
+    """The digest of the body that each signed head came with first: DingTalk signs no body, so that a head that was seen would sign any other.
+
+    A copy of the same body passes, which the inbox then answers; heads are forgotten when they are too old to be accepted.
+    """
+
+    def __init__(self, freshness: float) -> None:
+        self._freshness = timedelta(seconds=2 * freshness)
+        self._bodies: OrderedDict[str, tuple[bytes, datetime]] = OrderedDict()
+
+    def check(self, head: SignedHead, body: bytes, now: datetime) -> None:
+        """Raises `BadEnvelope` for another body under a head that was used."""
+        while self._bodies and next(iter(self._bodies.values()))[1] < now - self._freshness:
+            self._bodies.popitem(last=False)
+        digest = hashlib.sha256(body).digest()
+        if not hmac.compare_digest(self._bodies.setdefault(head.signature, (digest, now))[0], digest):
+            raise BadEnvelope("reused")
+
+
+def check_addressee(data: Mapping[str, Any], robot: str, corp: str) -> None:
+    """Raises `BadEnvelope` for a body that names another robot, or another corporation than ours where that is set."""
+    if data.get("robotCode", robot) != robot:
+        raise BadEnvelope("robot")
+    if corp and any(data.get(name, corp) != corp for name in ("chatbotCorpId", "corpId")):
+        raise BadEnvelope("corp")
 
 
 def _fresh_timestamp(headers: Mapping[str, str], name: str, now: datetime, freshness: float) -> str:

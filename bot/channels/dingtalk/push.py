@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import structlog
 from yarl import URL
 
 from bot.channels.base import Clock
@@ -29,8 +28,9 @@ from bot.channels.outbound.errors import DINGTALK_OLD, PlatformError
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.delivery.platform_limits import NOTIFICATION_QUERIES
 from bot.domain.message import Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 NOTIFY = "/topapi/message/corpconversation/asyncsend_v2"
@@ -83,7 +83,7 @@ class DingTalkPush:
         self._clock = context.clock
         self._note = context.note
         self._grant_cards = grant_cards
-        self._spending = context.spending
+        self._quota = context.quota
         self._looks = looks
         self._look_seconds = look_seconds
 
@@ -108,7 +108,7 @@ class DingTalkPush:
         granted = await self._grant_cards(len(fitting)) if self._grant_cards is not None and fitting else 0
         receipts: dict[int, SendReceipt] = {}
         for place in fitting[:granted]:
-            await self._spending.spend("", messages=0, granted=True)
+            await self._quota.take("", messages=0, granted=True)
             try:
                 track = await self._sender.send_card(batch[place].to.user, batch[place].reply)
             except PlatformError as wrong:
@@ -135,7 +135,7 @@ class DingTalkPush:
             group = users[begin : begin + ROBOT_RECEIVERS]
             if begin:
                 # One call was reserved for all of them; twenty at a time take more.
-                await self._spending.spend("", calls=len(messages), messages=0)
+                await self._quota.take("", calls=len(messages), messages=0)
             result = await self._by_robot(group, messages)
             receipts += [result.receipt(user) for user in group]
         return receipts
@@ -201,7 +201,7 @@ class DingTalkPush:
     async def _take_back(self, platform_id: str) -> None:
         for prefixed in platform_id.split():
             value = prefixed[2:]
-            await self._spending.spend("", messages=0)
+            await self._quota.take("", messages=0)
             if prefixed.startswith(QUERY):
                 body: dict[str, Any] = {"robotCode": self._robot_code, "processQueryKeys": [value]}
                 answer = await self._outbound.call(self._api, "POST", ROBOT_RECALL, json=body)

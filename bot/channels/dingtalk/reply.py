@@ -12,7 +12,6 @@ from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
-import structlog
 from yarl import URL
 
 from bot.channels.config import ChannelContext
@@ -23,6 +22,7 @@ from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
 from bot.channels.render import truncate_bytes
 from bot.domain.message import Address, Option, Reply, plain_text
+from bot.logs import get_logger
 
 TEXT_BYTES = 12_000
 """The limit of one text message; the robot's parameters may have 15,000 bytes in all."""
@@ -105,7 +105,7 @@ def _json(**param: str) -> str:
     return json.dumps(param, ensure_ascii=False)
 
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SEND = "/v1.0/robot/oToMessages/batchSend"
 CARD = "/v1.0/card/instances/createAndDeliver"
@@ -127,7 +127,7 @@ class ReplySender:
         self._http_cards = config.mode == "http"
         self._clock = context.clock
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
         self._last_messages: OrderedDict[str, RobotMessage] = OrderedDict()
 
     def remember(self, message: RobotMessage) -> None:
@@ -165,7 +165,7 @@ class ReplySender:
         staff_id = self.staff_id_of(to.user)
         if self._template and cards.fits(reply) and (values := cards.new_card(reply)) is not None:
             try:
-                await self._spending.spend(staff_id)
+                await self._quota.take(staff_id)
                 await self._create_card(staff_id, reply, values)
             except PlatformError as wrong:
                 if wrong.kind in ("unknown", "rate", "quota", "token"):
@@ -188,7 +188,7 @@ class ReplySender:
             "privateData": {staff_id: {"cardParamMap": values}},
             "cardUpdateOptions": {"updateCardDataByKey": True, "updatePrivateDataByKey": True},
         }
-        await self._spending.spend("", messages=0)
+        await self._quota.take("", messages=0)
         await self._outbound.call(self._api, "PUT", CARDS, json=body)
 
     async def register_callback(self, callback_url: str, secret: str) -> None:
@@ -213,7 +213,7 @@ class ReplySender:
 
     async def _by_robot(self, staff_id: str, key: str, param: str) -> None:
         body = {"robotCode": self._robot_code, "userIds": [staff_id], "msgKey": key, "msgParam": param}
-        await self._spending.spend(staff_id)
+        await self._quota.take(staff_id)
         answer = await self._outbound.call(self._api, "POST", SEND, json=body)
         # Status 200 does not mean that it was sent.
         for field, wrong in (
@@ -227,9 +227,9 @@ class ReplySender:
     async def _send_card_beside(self, staff_id: str, reply: Reply) -> None:
         """Send the buttons beside a text that is complete without them; a failure is logged and otherwise ignored."""
         values = cards.new_card(reply) if self._template else None
-        if values is None or not self._spending.may(staff_id):
+        if values is None or not self._quota.look(staff_id):
             return
-        await self._spending.spend(staff_id)
+        await self._quota.take(staff_id)
         try:
             await self._create_card(staff_id, reply, values)
         except PlatformError as wrong:

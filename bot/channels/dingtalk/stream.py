@@ -10,15 +10,15 @@ from random import Random
 from typing import Any
 
 import aiohttp
-import structlog
 from yarl import URL
 
 from bot.channels.base import Note
 from bot.channels.dingtalk.incoming import LONGEST_ID, NAME, MalformedMessage, parse_object
 from bot.channels.outbound.errors import PlatformError, dingtalk_new
 from bot.channels.outbound.http import exchange
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OPEN = "/v1.0/gateway/connections/open"
 USER_AGENT = "xuefa-bot/1.0"

@@ -12,7 +12,6 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import aiohttp
-import structlog
 from yarl import URL
 
 from bot.channels.base import Clock, Note, Token, TokenStore
@@ -21,11 +20,15 @@ from bot.channels.outbound.apis import Api, Judge, Params
 from bot.channels.outbound.errors import UNREADABLE, Kind, PlatformError
 from bot.channels.outbound.http import Answer, allowed_url, exchange, redact
 from bot.channels.outbound.tokens import HeldToken, Tokens
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 USER_AGENT = "xuefa-bot"
 CONNECTIONS = 50
+"""Calls at a time. Thousands at once wait for their turn here, where nothing of them was begun, and not within the time of their call."""
+TURN_SECONDS = 45.0
+"""How long a call waits for its turn at most: with the call itself less than a delivery's lease (bot/jobs/delivery_worker.py)."""
 IDLE_SECONDS = 15
 """How long an idle connection is kept: shorter than the platforms do, so that no message is sent on one that is being closed."""
 SHORT_WAIT = 1.5
@@ -137,6 +140,7 @@ class Outbound:
         self._tokens = Tokens(tokens, clock, holder, self._fetch, lease_seconds=total + 2)
         self._pauses = Pauses(clock)
         self._session: aiohttp.ClientSession | None = None
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(
@@ -162,12 +166,16 @@ class Outbound:
     async def call(self, api: Api, method: str, path: str, *, params: dict[str, str] | Params | None = None, json: Any = None) -> dict[str, Any]:
         """The platform's answer to a call that carries the token; raises `PlatformError`. Parameters as pairs where a name comes twice.
 
-        A refused token is renewed once; what was certainly not done is tried again within `total` seconds; nothing else is.
+        A refused token is renewed once; what was certainly not done is tried again within `total` seconds from its turn; nothing else is.
         """
-        deadline = asyncio.get_running_loop().time() + self._total
         try:
-            self._pauses.check(api.key, path)
-            answer = await self._try_call(api, _ApiRequest(method, path, _pairs(params), json), deadline)
+            await self._take_turn()
+            try:
+                self._pauses.check(api.key, path)
+                deadline = asyncio.get_running_loop().time() + self._total
+                answer = await self._try_call(api, _ApiRequest(method, path, _pairs(params), json), deadline)
+            finally:
+                self._turns.release()
         except PlatformError as wrong:
             raise self._report(api.name, path, wrong) from None
         self._pauses.record(api.key, path, None)
@@ -195,6 +203,12 @@ class Outbound:
         except PlatformError as wrong:
             raise self._report(name, "", wrong) from None
         return answer
+
+    async def _take_turn(self) -> None:
+        try:
+            await asyncio.wait_for(self._turns.acquire(), TURN_SECONDS)
+        except TimeoutError:
+            raise PlatformError("transient", "turn", "too many calls at once") from None
 
     async def _try_call(self, api: Api, request: _ApiRequest, deadline: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()

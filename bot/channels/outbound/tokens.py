@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
-
 from bot.channels.base import Clock, Token, TokenStore
 from bot.channels.outbound.apis import Api
 from bot.channels.outbound.errors import PlatformError
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RENEW_BEFORE = timedelta(minutes=5)
 """How long before its expiry a token is renewed."""
@@ -80,6 +79,7 @@ class Tokens:
         self._fetch = fetch
         self._lease_seconds = lease_seconds
         self._states: dict[str, _TokenState] = {}
+        self._saving: set[asyncio.Task[None]] = set()
         self._serial = 0
 
     def values(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class Tokens:
         fetches = [state.fetching for state in self._states.values() if state.fetching is not None]
         for fetching in fetches:
             fetching.cancel()
-        await asyncio.gather(*fetches, return_exceptions=True)
+        await asyncio.gather(*fetches, *self._saving, return_exceptions=True)
 
     def _fetch_once(self, api: Api, state: _TokenState) -> asyncio.Task[HeldToken]:
         """The running fetch, or a new one."""
@@ -148,8 +148,11 @@ class Tokens:
             state.forced_at = self._clock()
             state.forced_renewals += 1
         token = await self._fetch_token(api, state, forced)
-        await self._save(api, token)
         state.failures = 0
+        # The other replicas read it from the row; who waits here need not wait for that.
+        saving = asyncio.create_task(self._save(api, token), name=f"save token {api.name}")
+        self._saving.add(saving)
+        saving.add_done_callback(self._saving.discard)
         return self._hold(state, token)
 
     def _check_open(self, state: _TokenState) -> None:

@@ -85,12 +85,21 @@ class WeChatChannel:
         """`on_job_result` receives the later result of templates, subscriptions and mass sends. Raises ValueError for a bad key or bad fields."""
         self._app_id = config.app_id
         self._limits = context.limits
-        self.codec = EnvelopeCodec(reveal(config.token), reveal(config.aes_key), config.app_id, freshness=context.limits.freshness_seconds)
+        self.codec = EnvelopeCodec(
+            reveal(config.token),
+            reveal(config.aes_key),
+            config.app_id,
+            former_token=reveal(config.former_token),
+            former_aes_key=reveal(config.former_aes_key),
+            former_until=config.former_until.timestamp() if config.former_until is not None else 0,
+            freshness=context.limits.freshness_seconds,
+        )
+        self._former_is_taken = config.former_is_taken
         self._api = wechat_api(base=config.api_base, app_id=config.app_id, secret=reveal(config.secret))
         self._outbound = context.outbound
         self._clock = context.clock
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
         self._verified = config.verified
         self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
         self._on_job_result = on_job_result
@@ -151,6 +160,8 @@ class WeChatChannel:
         """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, _ = sealed_part(body)
         opened = self.codec.open(stamp, sealed, arrived.timestamp())
+        if self._former_is_taken(arrived):
+            callback.record_key(self._note, self.name, opened.former)
         as_json = opened.plain[:1] == b"{"
         parts = fields_of_json(opened.plain, FIELDS) if as_json else read_message(opened.plain, FIELDS, "wechatpy")[0]
         return self._parse(parts, as_json, arrived), opened.key
@@ -257,7 +268,7 @@ class WeChatChannel:
             await self._send(to, "msgmenu", menu)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
-        await self._spending.spend(to.user)
+        await self._quota.take(to.user)
         await self._outbound.call(self._api, "POST", CUSTOM, json={"touser": to.user, "msgtype": kind, kind: content})
         self._note("sent", self.name, 1)
 

@@ -6,16 +6,18 @@ from typing import ClassVar
 
 from pydantic import SecretStr, field_validator
 
-from bot.channels.config import ChannelConfig, check_aes_key, check_secret
+from bot.channels.config import ChannelConfig, FormerKeys, check_aes_key, check_secret
 
 
-class WeChatConfig(ChannelConfig):
+class WeChatConfig(FormerKeys, ChannelConfig):
     """One account; `verified` where it is 认证 and may send customer-service messages, templates and subscriptions."""
 
     app_id: str = ""
     secret: SecretStr | None = None
     token: SecretStr | None = None
     aes_key: SecretStr | None = None
+    former_token: SecretStr | None = None
+    former_aes_key: SecretStr | None = None
     api_base: str = "https://api.weixin.qq.com"
     verified: bool = False
     mode: str = "safe"
@@ -27,8 +29,8 @@ class WeChatConfig(ChannelConfig):
     subscription_page: str = ""
 
     required: ClassVar[tuple[str, ...]] = ("app_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token")(check_secret)
-    whole_key = field_validator("aes_key")(check_aes_key)
+    long_enough = field_validator("secret", "token", "former_token")(check_secret)
+    whole_key = field_validator("aes_key", "former_aes_key")(check_aes_key)
 
     @field_validator("mode")
     @classmethod

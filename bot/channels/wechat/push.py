@@ -10,8 +10,6 @@ from typing import Any, Final, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, push_in_groups
 from bot.channels.config import ChannelContext
 from bot.channels.outbound.apis import Api
@@ -21,8 +19,9 @@ from bot.channels.signature import strip_unencodable
 from bot.channels.wechat.config import WeChatConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Reply
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NAME = "wechat"
 ZONE: Final = ZoneInfo("Asia/Shanghai")

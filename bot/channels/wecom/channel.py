@@ -11,7 +11,6 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from bot.channels import callback
@@ -26,8 +25,9 @@ from bot.channels.wecom.push import CODE, TEXT_BYTES, WeComPush, WeComSpeech
 from bot.channels.xml_messages import COMMON, Pushed, check_echo, children, event_id, kind_of, load_wechatpy, read_message, require_text, text_reply
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import Address, Incoming, IncomingHandler, IncomingKind, Reply, plain_text
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PATH = "/channels/wecom"
 FIELDS = COMMON | {"AgentID", "TaskId", "ResponseCode"}
@@ -107,10 +107,19 @@ class WeComChannel:
         self._corp_id = config.corp_id
         self._agent_id = str(int(config.agent_id))
         self._limits = context.limits
-        self.codec = EnvelopeCodec(reveal(config.token), reveal(config.aes_key), config.corp_id, freshness=context.limits.freshness_seconds)
+        self.codec = EnvelopeCodec(
+            reveal(config.token),
+            reveal(config.aes_key),
+            config.corp_id,
+            former_token=reveal(config.former_token),
+            former_aes_key=reveal(config.former_aes_key),
+            former_until=config.former_until.timestamp() if config.former_until is not None else 0,
+            freshness=context.limits.freshness_seconds,
+        )
+        self._former_is_taken = config.former_is_taken
         self._clock = context.clock
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
         self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
         self._shown = ShownQuestions()
         self._pusher = WeComPush(config, context, self._shown)
@@ -154,6 +163,8 @@ class WeComChannel:
         """The message in a pushed body, and the key to encrypt the reply with; raises `BadEnvelope`."""
         sealed, parts = sealed_part(body)
         opened = self.codec.open(stamp, sealed, arrived.timestamp())
+        if self._former_is_taken(arrived):
+            callback.record_key(self._note, self.name, opened.former)
         if parts.get(b"AgentID", b"") not in (b"", self._agent_id.encode()):
             raise BadEnvelope("agent")
         return parse_message(opened.plain, self._agent_id, arrived), opened.key
@@ -175,7 +186,7 @@ class WeComChannel:
             )
         texts = split_text(plain_text(reply), TEXT_BYTES)
         # The text is complete: the card beside it is left out where the member's limit for the minute is reached.
-        has_card = self._pusher.forms.cards and (reply.card or reply.buttons) and self._spending.may(message.user)
+        has_card = self._pusher.forms.cards and (reply.card or reply.buttons) and self._quota.look(message.user)
         card = card_of(reply, _serial(message.incoming)) if has_card else None
         answer = text_reply(message.user, self._corp_id, created, texts[0]) if texts else ""
         return answer, WeComSpeech(tuple(("text", {"content": text}) for text in texts[1:]), card, reply.card)
@@ -218,7 +229,7 @@ class WeComChannel:
                 await self._send(to, kind, content)
 
     async def _send(self, to: Address, kind: str, content: dict[str, Any]) -> None:
-        await self._spending.spend(to.user)
+        await self._quota.take(to.user)
         answer = await self._pusher.send([to.user], kind, content)
         if answer.get("invaliduser") or answer.get("unlicenseduser"):
             raise PlatformError("recipient", "invaliduser", "nobody of that id can be reached")

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from pydantic import SecretStr, field_validator
 
-from bot.channels.config import ChannelConfig, check_aes_key, check_secret
+from bot.channels.config import ChannelConfig, FormerKeys, check_aes_key, check_secret
 
 
-class WeComConfig(ChannelConfig):
+class WeComConfig(FormerKeys, ChannelConfig):
     """One app of one corporation. `cards` is off where clients show none (private deployments); `page` is what textcards open then."""
 
     corp_id: str = ""
@@ -17,6 +17,8 @@ class WeComConfig(ChannelConfig):
     secret: SecretStr | None = None
     token: SecretStr | None = None
     aes_key: SecretStr | None = None
+    former_token: SecretStr | None = None
+    former_aes_key: SecretStr | None = None
     api_base: str = "https://qyapi.weixin.qq.com"
     cards: bool = True
     markdown: bool = False
@@ -24,5 +26,5 @@ class WeComConfig(ChannelConfig):
     contacts_secret: SecretStr | None = None
 
     required: ClassVar[tuple[str, ...]] = ("corp_id", "agent_id", "secret", "token", "aes_key")
-    long_enough = field_validator("secret", "token", "contacts_secret")(check_secret)
-    whole_key = field_validator("aes_key")(check_aes_key)
+    long_enough = field_validator("secret", "token", "former_token", "contacts_secret")(check_secret)
+    whole_key = field_validator("aes_key", "former_aes_key")(check_aes_key)

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-import structlog
-
 from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt, parse_ids, push_in_groups, recall_each, sent_receipt
 from bot.channels.config import ChannelContext, reveal
 from bot.channels.outbound.apis import wecom_api
@@ -22,8 +20,9 @@ from bot.channels.wecom.cards import BUTTON_TEXT, ShownQuestions, TemplateCard, 
 from bot.channels.wecom.config import WeComConfig
 from bot.domain.delivery.outbound_message import OutboundMessage, SendReceipt
 from bot.domain.message import QuestionCard, Reply, plain_text
+from bot.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SEND = "/cgi-bin/message/send"
 RECALL = "/cgi-bin/message/recall"
@@ -92,7 +91,7 @@ class WeComPush:
         self.forms = WeComForms(config.cards, config.markdown, config.page)
         self._shown = shown
         self._note = context.note
-        self._spending = context.spending
+        self._quota = context.quota
 
     async def push(self, batch: Sequence[OutboundMessage]) -> Sequence[SendReceipt]:
         """One receipt a parcel. Whoever got the first message is "sent", even if a later one failed: nothing may be sent twice."""
@@ -148,7 +147,7 @@ class WeComPush:
     async def _take_back(self, platform_id: str) -> None:
         for prefixed in platform_id.split():
             if prefixed.startswith(MESSAGE):
-                await self._spending.spend("", messages=0)
+                await self._quota.take("", messages=0)
                 await self._outbound.call(self._api, "POST", RECALL, json={"msgid": prefixed.removeprefix(MESSAGE)})
 
     async def close_card(self, platform_id: str, users: Sequence[str], done: str) -> None:
@@ -161,7 +160,7 @@ class WeComPush:
                     "response_code": prefixed.removeprefix(CODE),
                     "button": {"replace_name": truncate(done, BUTTON_TEXT)},
                 }
-                await self._spending.spend("", messages=0)
+                await self._quota.take("", messages=0)
                 await self._outbound.call(self._api, "POST", UPDATE, json=body)
 
 

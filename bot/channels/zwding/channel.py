@@ -102,7 +102,7 @@ class ZwDingChannel:
         self._plain, self._with_token = build_apis(config, context.clock, four_digits)
         self._outbound = context.outbound
         self._clock = context.clock
-        self._spending = context.spending
+        self._quota = context.quota
         self._note = context.note
         self._page = config.page or page
         self._secret = reveal(config.callback_secret)
@@ -134,7 +134,7 @@ class ZwDingChannel:
     async def send(self, to: Address, reply: Reply) -> None:
         """Send a message unprompted; raises `PlatformError`."""
         if reply:
-            await self._spending.spend(to.user)
+            await self._quota.take(to.user)
             await self._notify([to.user], self._message(reply), secrets.token_hex(12))
             self._note("sent", self.name, 1)
 
@@ -160,7 +160,7 @@ class ZwDingChannel:
         return await recall_each(platform_ids, self._revoke)
 
     async def _revoke(self, platform_id: str) -> None:
-        await self._spending.spend("", messages=0)
+        await self._quota.take("", messages=0)
         await self._call(
             self._plain,
             self._config.revoke_path,
@@ -172,7 +172,7 @@ class ZwDingChannel:
 
     async def update_notification(self, platform_id: str, users: Sequence[str], reply: Reply) -> None:
         """Replace the text of a notification, for instance by 已完成; raises `PlatformError`."""
-        await self._spending.spend("", messages=0)
+        await self._quota.take("", messages=0)
         await self._call(
             self._plain,
             self._config.change_path,

@@ -11,11 +11,11 @@ from bot.domain.contest import duel as duel_values
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.times import duration_text
 from bot.services.contest import duel as contest_duel
-from bot.services.contest import duel_invitations, duel_notifications
-from bot.services.contest.duel_invitations import DuelInvitation, JoinedDuel
+from bot.services.contest.duel import DuelInvitation, JoinedDuel
 from bot.services.study.quiz import AnswerOutcome
 
 FOUR_PLAYER_WORDS = ("4", "四人", "4人", "四人赛", "四人对战")
+TWO_PLAYER_WORDS = ("2", "双人", "两人", "双人赛", "双人对战")
 DECLINE_WORDS = ("谢绝", "不", "不来", "拒绝", "没空")
 AGAIN_BUTTONS = (Option("对战", "再来一场"), Option("对战 战绩", "看战绩"))
 
@@ -26,23 +26,35 @@ def duel(ctx: Context, text: str) -> Reply:
     if text == "战绩":
         return _record(ctx)
     if text == "取消":
-        is_cancelled = duel_invitations.cancel(ctx.session, ctx.me, ctx.now)
+        is_cancelled = contest_duel.cancel(ctx.session, ctx.me, ctx.now)
         return Reply("已取消，不再等对手。" if is_cancelled else "现在没有在等对手。", buttons=(Option("对战", "找人对战"),))
-    current = duel_invitations.current_duel(ctx.session, ctx.me.id, ctx.now)
+    current = contest_duel.current_duel(ctx.session, ctx.me.id, ctx.now)
     if current is not None and current.state == "running":
         remaining = duration_text(max(0, int((current.until - ctx.now).total_seconds())))
         return messages.question_reply(
             contest_duel.current_question(ctx.session, ctx.catalog, current, ctx.me.id, ctx.now, ctx.rng), f"对战进行中，还有 {remaining}。"
         )
-    if not text or text in ("2", "双人", "两人") or text in FOUR_PLAYER_WORDS:
+    if not text or text in TWO_PLAYER_WORDS or text in FOUR_PLAYER_WORDS:
         return _invitation_reply(
-            duel_invitations.find_opponent(ctx.session, ctx.catalog, ctx.me, 4 if text in FOUR_PLAYER_WORDS else 2, ctx.now, ctx.rng)
+            contest_duel.find_opponent(ctx.session, ctx.catalog, ctx.me, 4 if text in FOUR_PLAYER_WORDS else 2, ctx.now, ctx.rng)
         )
     names = [name for name in re.split(r"[\s、,，]+", text) if name]
     if len(names) > max(duel_values.PLAYER_COUNTS) - 1:
         raise Refusal(f"一次最多邀请 {max(duel_values.PLAYER_COUNTS) - 1} 人。")
-    people = [duel_invitations.find_colleague(ctx.session, name, ctx.now) for name in names]
-    return _invitation_reply(duel_invitations.invite(ctx.session, ctx.me, people, ctx.now))
+    people = [contest_duel.find_colleague(ctx.session, name, ctx.now) for name in names]
+    return _invitation_reply(contest_duel.invite(ctx.session, ctx.me, people, ctx.now))
+
+
+@command("四人赛", "四人对战")
+def four_players(ctx: Context, _: str) -> Reply:
+    """四个人同答 5 道题，凑齐就开始；和“对战 四人”一样。"""
+    return duel(ctx, FOUR_PLAYER_WORDS[1])
+
+
+@command("双人对战", "双人赛", "一对一")
+def two_players(ctx: Context, _: str) -> Reply:
+    """找一位同事比一场；和“对战”一样。"""
+    return duel(ctx, "")
 
 
 @command("应战", argument="<编号>")
@@ -53,9 +65,9 @@ def answer(ctx: Context, text: str) -> Reply:
         raise Refusal("请这样回复：「应战」或「应战 编号」；不方便回「应战 编号 谢绝」。")
     duel_id = int(match[1]) if match[1] else None
     if match[2]:
-        duel_invitations.decline(ctx.session, ctx.me, duel_id, ctx.now)
+        contest_duel.decline(ctx.session, ctx.me, duel_id, ctx.now)
         return Reply("已谢绝，会告诉对方。")
-    return _invitation_reply(duel_invitations.accept(ctx.session, ctx.catalog, ctx.me, duel_id, ctx.now, ctx.rng))
+    return _invitation_reply(contest_duel.accept(ctx.session, ctx.catalog, ctx.me, duel_id, ctx.now, ctx.rng))
 
 
 def _invitation_reply(joined: DuelInvitation | JoinedDuel) -> Reply:
@@ -97,7 +109,7 @@ def _finished_lines(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Op
     """A player has answered all: the result, or that the others are still at it."""
     over = contest_duel.finish_player(ctx.session, outcome.sitting, ctx.now)
     if over.is_over:
-        return "\n".join(["⚔ 对战结束。", *duel_notifications.result_lines(over.players, ctx.me.id)]), AGAIN_BUTTONS
+        return "\n".join(["⚔ 对战结束。", *contest_duel.result_lines(over.players, ctx.me.id)]), AGAIN_BUTTONS
     mine = next(player for player in over.players if player.id == ctx.me.id)
     remaining = duration_text(max(0, int((over.duel.until - ctx.now).total_seconds())))
     return (

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from bot.commands import actions
 from bot.commands.actions import Act, ActValue, Outcome, act_of, action
+from bot.commands.contest import messages
 from bot.commands.links import link_lines
 from bot.commands.router import Context, command, normalize
-from bot.domain.contest.live_state import PHASE_LABELS
-from bot.domain.contest.stage_rounds import SCHEMES, parse_scheme
+from bot.domain.contest.contest import Contest
+from bot.domain.contest.live_rules import PHASE_LABELS, SCHEMES, parse_scheme
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.text.numbers import find_row_number
-from bot.services.contest import host_lock, live_host, live_views, manage
-from bot.services.contest.host_lock import LiveHost
-from bot.storage.contest import live_state, players, teams
+from bot.services.contest import live_host, live_play, live_views, manage
+from bot.services.contest.live_host import LiveHost
+from bot.storage.contest import players
 from bot.storage.contest.live_state import LiveState
 from bot.storage.people import audience
 
@@ -36,7 +38,7 @@ Said = Annotated[str, ActValue("…")]
 
 
 def _host(act: Act) -> LiveHost:
-    return host_lock.host_of(act.session, act.me, act.author.via)
+    return live_host.host_of(act.session, act.me, act.author.via)
 
 
 @command("主持", role=RoleName.ADMIN, argument="<做什么>")
@@ -49,23 +51,37 @@ def host(ctx: Context, text: str) -> Reply:
     if text and find_row_number(text) is None:
         raise Refusal(f"没有看懂「主持 {text[:20]}」。可以说：{'、'.join(f'主持 {name}' for name in acts)}。")
     act = act_of(ctx)
-    return _state_reply(act, _hosted_contest(act, text))
+    waiting = [] if text else live_host.waiting_contests(act.session, _host(act))
+    if waiting and not _running_contests(act):
+        return _waiting_reply(waiting)
+    reply = _state_reply(act, _hosted_contest(act, text))
+    return replace(reply, text="\n".join([reply.text, *_waiting_lines(waiting)])) if waiting else reply
+
+
+def _waiting_lines(waiting: Sequence[Contest]) -> list[str]:
+    return ["等您开场的竞赛：", *map(messages.contest_line, waiting), f"开场请发「主持 开场 编号」，例如「主持 开场 {waiting[0].id}」。"]
+
+
+def _waiting_reply(waiting: Sequence[Contest]) -> Reply:
+    buttons = tuple(Option(f"主持 开场 {contest.id}", f"开场 {contest.name[:10]}") for contest in waiting[:4])
+    return Reply("\n".join(_waiting_lines(waiting)), buttons=buttons)
+
+
+def _running_contests(act: Act) -> list[LiveState]:
+    """The contests within this administrator's reach whose room is open."""
+    within = {contest.id for contest in manage.list_contests(act.session, act.author)}
+    return [live for live in live_play.open_rooms(act.session, act.now) if live.id in within]
 
 
 def _hosted_contest(act: Act, text: str = "") -> LiveState:
     """The contest that is meant: by its number, the one this person hosts, or the only one that runs."""
     hosting = _host(act)
     if (number := find_row_number(text)) is not None:
-        return host_lock.require_live(act.session, hosting, number)
-    within = {contest.id for contest in manage.list_contests(act.session, hosting.author)}
-    running = [
-        running_live
-        for running_live in live_state.list_running(act.session, act.now)
-        if running_live.course.phase != "finished" and running_live.id in within
-    ]
+        return live_host.require_live(act.session, hosting, number)
+    running = _running_contests(act)
     mine = [running_live for running_live in running if running_live.host_id == hosting.id] or running
     if len(mine) == 1:
-        return host_lock.require_live(act.session, hosting, mine[0].id)
+        return live_host.require_live(act.session, hosting, mine[0].id)
     if not mine:
         raise Refusal("现在没有开场的现场竞赛。发「主持 开场 编号」开场。")
     raise Refusal(f"有 {len(mine)} 场在进行，请写编号，例如「主持 {mine[0].id}」或「主持 接管 {mine[0].id}」。")
@@ -102,7 +118,7 @@ def open_room(act: Act, text: Said) -> Outcome:
 def next_item(act: Act, text: Said) -> Outcome:
     """出下一题；必答写队名，风险写队名和分值（下一题 一队 30），也可写节目单里的第几题（下一题 12）。"""
     live = _hosted_contest(act)
-    names = {name: team for team, name in teams.names(act.session, live.id).items()}
+    names = {name: team for team, name in players.team_names(act.session, live.id).items()}
     first, _, rest = text.partition(" ")
     number = None if first in names else find_row_number(first)
     if first and first not in names and number is None:
@@ -167,7 +183,7 @@ def take_over(act: Act, text: Said) -> Outcome:
     number = find_row_number(text)
     if number is None:
         raise Refusal("请写竞赛的编号，例如「主持 接管 7」。")
-    live = host_lock.take_over(act.session, _host(act), number, act.now)
+    live = live_host.take_over(act.session, _host(act), number, act.now)
     return _outcome(act, live, "现在由您主持。")
 
 
@@ -191,7 +207,7 @@ def adjust_points(act: Act, text: Said) -> Outcome:
     if match is None:
         raise Refusal("请写给谁、几分、原因，例如「主持 改分 一队 -5 超时」；给个人写工号。")
     live = _hosted_contest(act)
-    names = {name: team for team, name in teams.names(act.session, live.id).items()}
+    names = {name: team for team, name in players.team_names(act.session, live.id).items()}
     person_id = None if match[1] in names else audience.find_person_id(act.session, match[1])
     if match[1] not in names and person_id is None:
         raise Refusal(f"没有「{match[1][:20]}」这支队，也没有这个工号。")

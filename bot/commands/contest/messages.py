@@ -21,6 +21,13 @@ def contest_line(contest: Contest) -> str:
     return f"· {contest.id} {contest.name}（{FORM_LABELS[contest.plan.form]}{f'，{span}' if span else ''}）{STATE_LABELS[contest.state]}"
 
 
+def offer_line(contest: Contest, *, is_room_open: bool) -> str:
+    """One line for somebody who may take part: of a live contest whether its room is open."""
+    if contest.plan.form == "windowed":
+        return contest_line(contest)
+    return f"· {contest.id} {contest.name}（{FORM_LABELS[contest.plan.form]}）{'已开场，现在可以进入' if is_room_open else '还没有开场'}"
+
+
 def plan_lines(contest: Contest) -> list[str]:
     """What somebody reads before they begin."""
     heading = f"🏁 {contest.name}（编号 {contest.id}，{STATE_LABELS[contest.state]}）"

@@ -48,7 +48,7 @@ def _late(exam: Exam) -> str:
 
 def item_card(status: AttemptStatus, shown: ShownItem) -> QuestionCard:
     """An item of the paper with its buttons; one that is answered has none."""
-    head = f"第{shown.n}/{status.size}题 · {shown.label} · {exact_points_text(shown.points)} 分"
+    head = f"第{shown.n}/{status.size}题 · {shown.label} · {shown.law} · {exact_points_text(shown.points)} 分"
     stem = shown.stem
     if shown.choice is not None:
         options = "".join(f"\n{value}. {label}" for value, label in shown.options if value != label)

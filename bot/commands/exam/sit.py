@@ -16,13 +16,14 @@ from bot.commands.exam import messages
 from bot.commands.exam.review import review_exam
 from bot.commands.router import Context, command, normalize
 from bot.commands.study import messages as study_messages
-from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER
+from bot.commands.study.quiz import ENDED_SOURCES, HOW_TO_ANSWER, how_to_answer, meant_answer
 from bot.commands.tasks import HeardAnswer, TaskKind
-from bot.domain.exam.exam import CLOSED_BY_LABELS, Exam, date_time_text
+from bot.domain.exam.exam import CLOSED_BY_LABELS, Attempt, Exam, date_time_text
+from bot.domain.library.library import fold_name
 from bot.domain.message import Option, Refusal, Reply
 from bot.domain.people.person import RoleName
 from bot.domain.text import numbers
-from bot.domain.text.typed_answers import parse_numbered
+from bot.domain.text.typed_answers import parse_numbered, several_answers
 from bot.services.exam import answers, attempt, paper_view, question_pool
 from bot.services.exam.answers import ExamDecision, PaperFacts, RecordedAnswer
 from bot.services.exam.own_exams import list_own_exams, own_exam_of
@@ -32,6 +33,7 @@ from bot.services.study import current_task
 from bot.storage.exam import attempts, exams
 from bot.storage.exam.attempts import PaperPlace
 from bot.storage.study import current_task as study_current_task
+from bot.storage.study import sittings
 
 _PLACE = re.compile(r"第?\s*([0-9零〇一二三四五六七八九十百]{1,5})\s*(题?)")
 _REVIEW = re.compile(r"#?(\d{1,9})\s*(?:解析|答案)\s*(?:第?\s*(\d{1,3})\s*题?)?")
@@ -46,12 +48,17 @@ def exam_command(ctx: Context, text: str) -> Reply:
     word, _, rest = text.partition(" ")
     if not text:
         return _list_exams(ctx)
-    if ctx.me.may(RoleName.ADMIN) and (declared := actions.under("考试").get(word)) is not None:
+    declared = actions.under("考试").get(word)
+    if declared is not None and not ctx.me.may(RoleName.ADMIN):
+        ctx.refused_power = (f"命令 考试 {word}", rest[:80])
+    elif declared is not None:
         return declared.say(ctx, rest.strip(), f"考试 {word}")
     if (review_match := _REVIEW.fullmatch(text)) is not None:
         return review_exam(ctx, int(review_match[1]), int(review_match[2]) if review_match[2] else None)
     match = _EXAM.fullmatch(text)
     if match is None:
+        if (named := _exam_of_name(ctx, text)) is not None:
+            return _show_exam(ctx, named)
         raise Refusal(f"没有看懂「考试 {text[:20]}」。发送「考试」看列表，「考试 12」看一场的规则并开始。", (Option("考试", "考试"),))
     exam_id, verb = int(match[2]), match[1] or match[3]
     if verb == "网页":
@@ -71,6 +78,12 @@ def _list_exams(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=tuple(buttons))
 
 
+def _exam_of_name(ctx: Context, name: str) -> int | None:
+    """The exam of a name as our list writes it."""
+    coming, past = list_own_exams(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    return next((own_exam.exam.id for own_exam in (*coming, *past) if fold_name(own_exam.exam.name) == fold_name(name)), None)
+
+
 def _show_exam(ctx: Context, exam_id: int) -> Reply:
     exam = attempt.visible_exam(ctx.session, ctx.me.id, exam_id, ctx.now)
     own_exam = own_exam_of(ctx.session, ctx.catalog, exam, ctx.me.id, ctx.now)
@@ -80,7 +93,7 @@ def _show_exam(ctx: Context, exam_id: int) -> Reply:
         how = CLOSED_BY_LABELS[own_exam.counts.closed_by or "self"]
         result = f"考试 {exam.id}《{exam.name}》已交卷（{how}）。{messages.result(exam, own_exam.counts)}"
         buttons = (Option(f"考试 {exam.id} 解析", "答案和解析"), *_page_button(ctx, exam, "逐题对照")) if exam.tells_keys else ()
-        return Reply(result, buttons=buttons)
+        return Reply(result, buttons=(*buttons, *_after_failing(exam, own_exam.counts)))
     if own_exam.obstacle:
         return Reply(f"{_rules(ctx, exam)}\n{own_exam.obstacle}")
     again = f"您已考过，{messages.result(exam, own_exam.counts)}\n" if own_exam.counts is not None else ""
@@ -88,6 +101,12 @@ def _show_exam(ctx: Context, exam_id: int) -> Reply:
         f"{again}{_rules(ctx, exam)}\n准备好了请点「开始考试」或回复「考试 开始 {exam_id}」。",
         buttons=(Option(f"考试 开始 {exam_id}", "开始考试"), *_page_button(ctx, exam)),
     )
+
+
+def _after_failing(exam: Exam, sat: Attempt) -> tuple[Option, ...]:
+    """What comes next for somebody who did not pass and knows it."""
+    failed = exam.tells_score and exam.frozen_at is None and sat.passed is False
+    return (Option("我要补考", "怎么补考"), Option("错题", "先练错题"), Option(f"申诉 {exam.id}", "有异议")) if failed else ()
 
 
 def _rules(ctx: Context, exam: Exam) -> str:
@@ -153,8 +172,9 @@ def _record_typed(ctx: Context, sitting_id: int, shown: ShownItem, text: str) ->
     except Refusal as refusal:
         if "没有看懂" not in str(refusal):
             raise
-        how = HOW_TO_ANSWER[shown.kind]
-        raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", (messages.SHEET, messages.HAND_IN)) from None
+        how = how_to_answer(shown.kind, text) if several_answers(text) else HOW_TO_ANSWER[shown.kind]
+        buttons = (*meant_answer(text, [value for value, _ in shown.options]), messages.SHEET, messages.HAND_IN)
+        raise Refusal(f"{refusal}{how}；换一题发「下一题」，看全部发「答题卡」，交卷发「交卷」。", buttons) from None
 
 
 def _parse_place(text: str, *, has_options: bool) -> int | None:
@@ -271,9 +291,8 @@ def _pause(ctx: Context, sitting_id: int) -> Reply:
 
 
 def _expects_text(ctx: Context, sitting_id: int) -> bool:
-    status = paper_view.attempt_status(ctx.session, ctx.catalog, sitting_id, ctx.now)
-    shown = paper_view.shown_item(ctx.session, ctx.catalog, sitting_id, status.place)
-    return shown is not None and not shown.options
+    in_hand = sittings.current_item(ctx.session, sitting_id)
+    return in_hand is not None and not ctx.catalog.question(ctx.session, in_hand[1].version_id).choices
 
 
 tasks.register(TaskKind("exam", "e", _answer_typed, _answer_tapped, _resume, _next_item, _skip, _pause, _expects_text, _answer_together))
@@ -305,6 +324,11 @@ def _open_sitting_id(ctx: Context) -> int:
 @command("上一题")
 def previous_item(ctx: Context, _: str) -> Reply:
     """考试中回看上一题；“下一题”“第 5 题”同样可用。"""
+    focus = study_current_task.focus(ctx.session, ctx.me.id)
+    if focus is not None and focus[0] in ("sitting", "match"):
+        raise Refusal(
+            "答过的题以第一次为准，不能回去改；结果和解析就在上面。接着答这一题回复「继续」。", (study_messages.RESUME, study_messages.REPORT)
+        )
     return _step(ctx, _open_sitting_id(ctx), -1)
 
 
@@ -340,4 +364,5 @@ def hand_in_now(ctx: Context, _: str) -> Reply:
         messages.result(exam, status.attempt),
         *([study_messages.waiting_line(waiting)] if waiting else []),
     ]
-    return Reply("\n".join(lines), buttons=(study_messages.RESUME,) if waiting else (Option("考试", "我的考试"), Option("我的学时", "我的学时")))
+    buttons = (study_messages.RESUME,) if waiting else (Option("考试", "我的考试"), Option("我的学时", "我的学时"))
+    return Reply("\n".join(lines), buttons=(*_after_failing(exam, status.attempt), *buttons)[:5])

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.commands import tasks
-from bot.commands.router import COMMANDS, Context, command, normalize
+from bot.commands.router import COMMANDS, Context, asked, command, normalize
 from bot.commands.study import messages
-from bot.commands.study.quiz import ANSWER_PATTERN, notices
+from bot.commands.study.quiz import looks_like_answer, notices
 from bot.commands.tasks import TaskKind
 from bot.domain.hours.policy import PageCredit
-from bot.domain.library.library import Lesson
+from bot.domain.library.library import Lesson, fold_name
 from bot.domain.message import Option, Refusal, Reply
+from bot.domain.text.numbers import to_int
 from bot.services.hours import credit
 from bot.services.study import current_task as study_current_task
 from bot.services.study import lessons as study_lessons
 from bot.services.study import quiz
+from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
 from bot.services.study.quiz import AskedQuestion
-from bot.storage.study import current_task, readings
+from bot.storage.study import current_task, readings, sittings
 from bot.storage.study.readings import PageRead
 
+_PAGE = re.compile(r"第?\s*(\d{1,2}|[一二三四五六七八九十])\s*页")
 CATALOGUE_WORDS = ("目录", "列表", "课程")
 WITHDRAWN_REPLY = Reply(f"{messages.LESSON_WITHDRAWN}发送「学习」学下一课。", buttons=messages.AFTER_LESSON)
 
 
-@command("学习", "学法", "上课", argument="<课或法>")
+def _names_lesson(ctx: Context, name: str) -> bool:
+    return name in CATALOGUE_WORDS or bool(study_lessons.find_lessons(ctx.catalog, name, ctx.me.tier, ctx.now))
+
+
+@command("学习", "学法", "上课", argument="<课或法>", takes=_names_lesson)
 def learn(ctx: Context, name: str) -> Reply:
     """学下一课（3 到 8 分钟）；“学习 目录”看全部，“学习 民法典”学一部法。"""
     if name in CATALOGUE_WORDS:
@@ -42,12 +51,20 @@ def learn(ctx: Context, name: str) -> Reply:
         misnomer = ctx.library.misnomer(name)
         if misnomer is not None:
             raise Refusal(f"没有「{name}」，正确名称是《{misnomer.title}》。请发「学习 {misnomer.short}」。")
+        if ctx.library.questions_of(name):
+            raise Refusal(f"「{name}」还没有课，有题可以练。", (Option(f"练习 {name}", f"练习 {name}"[:16]), Option("学习 目录", "课程目录")))
         raise Refusal(f"没有找到「{name}」的课。发送「学习 目录」看全部课程。", (Option("学习 目录", "课程目录"),))
     done = study_lessons.done_this_year(ctx.session, ctx.me.id, ctx.now)
     unread = [lesson for lesson in lessons if lesson.id not in done]
     if not unread and not name:
         return Reply("今年的课都学完了！可以「练习」巩固，或发「学习 目录」重温（同一课每年只计一次学时）。", buttons=messages.AFTER_SET)
     return _begin(ctx, (unread or lessons)[0])
+
+
+def open_by_title(ctx: Context) -> Reply | None:
+    """The lesson whose whole title somebody sent, as our lists write it; None when the text is none."""
+    lesson = study_lessons.lesson_of_title(ctx.catalog, ctx.incoming.text, ctx.me.tier, ctx.now)
+    return None if lesson is None else learn(ctx, lesson.title)
 
 
 def _begin(ctx: Context, lesson: Lesson) -> Reply:
@@ -86,7 +103,7 @@ def catalogue(ctx: Context) -> Reply:
     return Reply("\n".join(lines), buttons=(Option("学习", "学下一课"),))
 
 
-@command("下一页", "翻页", "下页", "下一题")
+@command("下一页", "翻页", "下页", "下一题", "下一个", "看完了", "读完了")
 def next_page(ctx: Context, _: str) -> Reply:
     """读完这一页，翻到下一页。"""
     focus = current_task.focus(ctx.session, ctx.me.id)
@@ -99,8 +116,34 @@ def next_page(ctx: Context, _: str) -> Reply:
     return tasks.TASKS[focus[0]].turn(ctx, focus[1])
 
 
+@command("上一页", "前一页", "往回翻")
+def previous_page(ctx: Context, _: str) -> Reply:
+    """课没学完以前翻回上一页重读，重读的时间照计；“第 2 页”翻到那一页。"""
+    return go_to_page(ctx, None)
+
+
+@asked("第几页", rf"^(?:看|翻到?|回到?|去)?{_PAGE.pattern}$")
+def page_of_number(ctx: Context, _: str) -> Reply:
+    """A page by its number."""
+    match = _PAGE.search(normalize(ctx.incoming.text))
+    return go_to_page(ctx, to_int(match[1]) if match is not None else None)
+
+
+def go_to_page(ctx: Context, number: int | None) -> Reply:
+    """A page of the lesson in hand, or of the one whose closing questions are, again. Raises `Refusal` without one."""
+    focus = current_task.focus(ctx.session, ctx.me.id)
+    reading_id = focus[1] if focus is not None and focus[0] == "reading" else None
+    if focus is not None and focus[0] == "sitting":
+        sitting = sittings.sitting(ctx.session, focus[1])
+        reading_id = int(sitting.scope) if sitting is not None and sitting.kind == "lesson" else None
+    if reading_id is None:
+        raise Refusal("现在没有正在读的课，没有上一页。", (Option("学习", "学习"),))
+    page = study_lessons.go_to_page(ctx.session, ctx.catalog, ctx.me.id, reading_id, number, ctx.now)
+    return WITHDRAWN_REPLY if page is None else messages.page_reply(page)
+
+
 def _typed(ctx: Context, reading_id: int, text: str) -> Reply | None:
-    if not ANSWER_PATTERN.fullmatch(normalize(text)):
+    if not looks_like_answer(text):
         return None
     raise Refusal(f"{messages.REFUSED}：您正在读课，还没有到答题。回复「下一页」继续读，或「退出」放下这一课。")
 
@@ -124,25 +167,41 @@ def _turn(ctx: Context, reading_id: int) -> Reply:
         case AskedQuestion() as asked:
             pages = readings.pages_read(ctx.session, reading_id)
             last_page = messages.credit_line(PageCredit(pages[-1].seen, pages[-1].credited, pages[-1].reason)) if pages else ""
-            return messages.question_reply(asked, f"{last_page}\n{_closing_intro(ctx, reading_id, pages)}".strip())
+            skimmed = study_lessons.skimmed_pages(ctx.session, reading_id)
+            reply = messages.question_reply(asked, f"{last_page}\n{_closing_intro(skimmed, pages)}".strip())
+            again = tuple(Option(f"第 {number} 页", f"重读第 {number} 页") for number in skimmed[:3])
+            return replace(reply, buttons=(*again, *reply.buttons))
         case FinishedLesson() as finished:
             return Reply(messages.lesson_finished_text(finished), buttons=messages.AFTER_LESSON)
         case None:
             return WITHDRAWN_REPLY
 
 
-def _closing_intro(ctx: Context, reading_id: int, pages: Sequence[PageRead]) -> str:
-    """What the closing questions are worth: nothing, where no page was credited; then how to read the lesson again."""
-    reading = readings.reading(ctx.session, reading_id)
-    if reading is None or any(page.credited for page in pages):
+def _closing_intro(skimmed: Sequence[int], pages: Sequence[PageRead]) -> str:
+    """That the closing questions come, and which pages may be read again for their time first."""
+    if not skimmed:
         return "读完了，答完课后题即计学时。"
-    title = ctx.library.lessons[reading.lesson].title
-    return f"读完了，但每一页都没有计时，答完课后题也不计学时。要计学时请重读：先回复「退出」，再发「学习 {title}」。"
+    numbers = "、".join(map(str, skimmed))
+    rest = "" if any(page.credited for page in pages) else "，否则答完课后题也不计学时"
+    return f"读完了。第 {numbers} 页停留太短没有计时，现在还可以重读：发「第 {skimmed[0]} 页」{rest}。"
 
 
-@command("继续", "接着做")
-def continue_task(ctx: Context, _: str) -> Reply:
-    """接着做放下的题或课。"""
+def _waiting_of_name(ctx: Context, name: str) -> WaitingTask | None:
+    """What waits by a title or a kind; None when nothing does by that name."""
+    wanted = fold_name(name)
+    waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
+    return next((task for task in waiting if wanted and wanted in fold_name(task.name)), None)
+
+
+def _names_waiting(ctx: Context, name: str) -> bool:
+    return _waiting_of_name(ctx, name) is not None
+
+
+@command("继续", "接着做", "继续看", argument="<放下的>", takes=_names_waiting)
+def continue_task(ctx: Context, name: str) -> Reply:
+    """接着做放下的题或课；放下了几样，“继续 每日一练”“继续 课名”接着做那一样。"""
+    if (named := _waiting_of_name(ctx, name)) is not None:
+        return _take_up(ctx, named)
     focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None:
         return tasks.TASKS[focus[0]].resume(ctx, focus[1])
@@ -151,8 +210,11 @@ def continue_task(ctx: Context, _: str) -> Reply:
         notice = notices(ctx)
         text = "没有放下的题或课。发送「每日」做今天的一练，或「学习」学下一课。"
         return Reply("\n".join(line for line in (notice, text) if line), buttons=(Option("每日", "每日一练"), Option("学习", "学习")))
-    first = waiting[0]
-    return COMMANDS[first.word].handler(ctx, "") if first.word else tasks.TASKS[first.task].resume(ctx, first.ref)
+    return _take_up(ctx, waiting[0])
+
+
+def _take_up(ctx: Context, task: WaitingTask) -> Reply:
+    return COMMANDS[task.word].handler(ctx, "") if task.word else tasks.TASKS[task.task].resume(ctx, task.ref)
 
 
 def _resume(ctx: Context, reading_id: int) -> Reply:
@@ -188,7 +250,8 @@ def leave(ctx: Context, _: str) -> Reply:
 
 
 def _leave(ctx: Context, reading_id: int) -> Reply:
-    return messages.paused_reply(study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now))
+    name = study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
+    return messages.paused_reply(name, study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id))
 
 
 tasks.register(TaskKind("reading", "r", _typed, _tapped, _resume, _turn, _skip, _leave, lambda ctx, ref: False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bot.commands.tasks import card_code
@@ -12,7 +13,7 @@ from bot.domain.message import Option, QuestionCard, Reply
 from bot.domain.study.sitting import FORMS
 from bot.domain.study.spaced_repetition import RIGHTS_TO_LEAVE, slow_after
 from bot.domain.times import chinese_day, day_of, duration_text
-from bot.services.hours.credit import EarnedCredit
+from bot.services.hours.credit import EarnedCredit, SetCredit
 from bot.services.study.current_task import WaitingTask
 from bot.services.study.lessons import FinishedLesson, SentPage
 from bot.services.study.quiz import AnswerOutcome, AskedQuestion
@@ -21,8 +22,12 @@ from bot.storage.study.sittings import Score
 RECORDED = "已记录"
 REFUSED = "未记录"
 NEXT_PAGE = "下一页"
+PREVIOUS_PAGE = Option("上一页", "上一页")
 LESSON_WITHDRAWN = "这一课已经下架，之前的阅读不计学时。"
 RESUME = Option("继续", "继续")
+REPORT = Option("纠错", "题有错")
+"""Stands under every question and result; it asks which question is meant."""
+_TITLE = re.compile(r"[《「]([^》」]+)[》」]")
 AFTER_LESSON: tuple[Option, ...] = (Option("学习", "学下一课"), Option("我的学时", "我的学时"))
 AFTER_SET: tuple[Option, ...] = (Option("练习", "再练 10 题"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
@@ -49,14 +54,14 @@ def question_card(asked: AskedQuestion) -> QuestionCard:
 
 def question_reply(asked: AskedQuestion, intro: str = "") -> Reply:
     """A question, with something said before it: first what was put down for it."""
-    return Reply("\n".join(line for line in (paused_line(asked.paused), intro) if line), question_card(asked))
+    return Reply("\n".join(line for line in (paused_line(asked.paused), intro) if line), question_card(asked), buttons=(REPORT,))
 
 
 def verdict_text(outcome: AnswerOutcome) -> str:
-    """The result of an answer with its reason, source and worth; begins with 已记录."""
+    """The result of an answer with its reason and source; begins with 已记录. What it earned is said at the end of the set."""
     mark, question = outcome.mark, outcome.question
     if outcome.withheld:
-        return "\n".join(line for line in (f"{RECORDED}。{outcome.withheld}", worth_line(outcome)) if line)
+        return f"{RECORDED}。{outcome.withheld}"
     if mark.provisional:
         lines = [f"{RECORDED}。📝 写到 {len(mark.found)}/{len(mark.found) + len(mark.missing)} 个要点（暂定，待人工确认）。"]
         lines += [f"✓ {point}" for point in mark.found] + [f"○ 还可写：{point}" for point in mark.missing]
@@ -67,8 +72,18 @@ def verdict_text(outcome: AnswerOutcome) -> str:
     else:
         lines = [f"{RECORDED}。❌ 回答错误。正确答案：{_key_text(question)}"]
     lines += [f"解析：{question.explanation}", question.citation]
-    lines += [line for line in (worth_line(outcome), notebook_line(outcome)) if line]
+    lines += [line for line in (notebook_line(outcome),) if line]
     return "\n".join(lines)
+
+
+def chosen_text(outcome: AnswerOutcome) -> str:
+    """What stands in place of the buttons of a question that was answered: the choice, and where right and wrong are told, by sign and word."""
+    if not outcome.question.choices:
+        return "已作答"
+    chosen = f"已选 {outcome.choice}"
+    if outcome.withheld or not FORMS[outcome.sitting.kind].shows_verdict:
+        return chosen
+    return f"{chosen} ✓ 对" if outcome.mark.correct else f"{chosen} ✗ 应选 {outcome.question.key}"
 
 
 def _key_text(question: Question) -> str:
@@ -77,13 +92,11 @@ def _key_text(question: Question) -> str:
     return f"\n{key}" if "\n" in key else key
 
 
-def worth_line(outcome: AnswerOutcome) -> str:
-    """What an answer earned, or why nothing."""
-    if not FORMS[outcome.sitting.kind].earns_credit:
-        return ""
-    if outcome.earned is None:
-        return "学时：本题今年已计过，不重复计。"
-    return earned_line(outcome.earned, "练习")
+def set_credit_line(credit: SetCredit) -> str:
+    """What a set earned altogether, and why the rest of it did not."""
+    parts = [f"本组 +{duration_text(credit.credited)}"] if credit.credited else []
+    parts += [f"{credit.reason}（{duration_text(credit.refused)}）"] if credit.refused else []
+    return f"学时：{'；'.join(parts) or '本组的题今年已计过，不重复计'}（规则 {credit.rule.name}）"
 
 
 def notebook_line(outcome: AnswerOutcome) -> str:
@@ -125,7 +138,8 @@ def page_reply(sent: SentPage, notices: str = "") -> Reply:
     head = f"📖 《{sent.lesson.title}》 {sent.number}/{total}"
     text = "\n".join([*lines, head]) + "\n\n" + page_to_chat_text(sent.lesson.pages[sent.number - 1])
     label = NEXT_PAGE if sent.number < total else f"{NEXT_PAGE}（课后题）" if sent.lesson.questions else f"{NEXT_PAGE}（完成）"
-    return Reply(text, QuestionCard(card_code("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),)))
+    card = QuestionCard(card_code("reading", sent.reading.id, sent.number), "", "", (Option(NEXT_PAGE, label),))
+    return Reply(text, card, buttons=(PREVIOUS_PAGE,) if sent.number > 1 else ())
 
 
 def credit_line(credit: PageCredit) -> str:
@@ -134,13 +148,25 @@ def credit_line(credit: PageCredit) -> str:
     return f"上一页计 {duration_text(credit.credited)}。"
 
 
+def resume_words(name: str) -> str:
+    """What takes up again what goes by a name, whatever else waits: 继续 with its title, or with the kind that it is."""
+    return f"继续 {title[1] if (title := _TITLE.search(name)) is not None else name}"
+
+
 def paused_line(name: str) -> str:
-    return f"{name}先放下了，回复「继续」可以接着做。" if name else ""
+    return f"{name}先放下了，回复「{resume_words(name)}」可以接着做。" if name else ""
 
 
-def paused_reply(name: str) -> Reply:
-    """The answer to 退出: what was put down waits."""
-    return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
+def paused_reply(name: str, waiting: Sequence[WaitingTask]) -> Reply:
+    """The answer to 退出: what was put down waits; where something else comes first, that is said, too."""
+    if not waiting or waiting[0].name.startswith(name):
+        return Reply(f"已放下{name}，进度保留。回复「继续」接着做。", buttons=(RESUME,))
+    first = waiting[0]
+    next_words = first.word or "继续"
+    return Reply(
+        f"已放下{name}，进度保留。回复「{resume_words(name)}」接着做；「{next_words}」先做{first.name}。",
+        buttons=(Option(resume_words(name), "接着做"), Option(next_words, f"先做{first.name}"[:16])),
+    )
 
 
 def lesson_finished_text(finished: FinishedLesson) -> str:
@@ -150,7 +176,7 @@ def lesson_finished_text(finished: FinishedLesson) -> str:
     lines = [f"🎓 《{finished.lesson.title}》学完了。共停留 {duration_text(seen)}，计 {duration_text(earned.credited)}（规则 {earned.rule.name}）。"]
     if earned.refused:
         lines.append(f"{duration_text(earned.refused)}未计：{earned.reason}。")
-    uncounted = [page for page in finished.pages if page.reason]
+    uncounted = {page.page for page in finished.pages if page.reason}
     if uncounted:
         lines.append(f"有 {len(uncounted)} 页没有全计，回复「为什么」看每页明细。")
     return "\n".join(lines)

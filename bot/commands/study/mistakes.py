@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bot.commands.router import Context, command
 from bot.commands.study import messages
-from bot.commands.study.quiz import ending, practice_mode
+from bot.commands.study.quiz import credit_line, ending, names_law, practice_mode
 from bot.domain.exam.blueprint import exact_points_text
 from bot.domain.message import Option, Reply
 from bot.domain.study.review_goal import MAX_MINUTES, RecallForecast, ReviewGoal
@@ -23,7 +23,7 @@ DAILY = Option("每日", "每日一练")
 CHALLENGE_BUTTONS = (Option("挑战", "再挑战一次"), Option("错题", "错题本"), Option("我的学时", "我的学时"))
 
 
-@command("错题", "错题本", argument="<法>")
+@command("错题", "错题本", "错题集", argument="<法>", takes=names_law)
 def mistakes(ctx: Context, law: str) -> Reply:
     """复习答错的题：连对 2 次移出，到期再问，每天最多 8 题；可指定一部法。有考试就先发「设置 考试日期 12-04」。"""
     asked, standing = quiz.review_mistakes(ctx.session, ctx.catalog, ctx.me.id, law, ctx.now, ctx.rng)
@@ -89,6 +89,10 @@ def challenge(ctx: Context, _: str) -> Reply:
     return messages.question_reply(asked, f"⚔️ 挑战开始：答错即止，不重复。您的最好成绩：{f'连对 {best} 题' if best else '还没有'}。")
 
 
+def _earned(ctx: Context, outcome: AnswerOutcome) -> str:
+    return f"\n{credit_line(ctx, outcome.sitting)}"
+
+
 @ending("challenge")
 def _challenge_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     assert outcome.score is not None
@@ -96,8 +100,8 @@ def _challenge_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[
     praise = "全部答对，一题没错！" if outcome.mark.correct else ""
     closing = f"挑战结束：{praise}这次连对 {run} 题。"
     if run > best:
-        return closing + f"🏆 新的最好成绩{f'（原来 {best} 题）' if best else ''}。", CHALLENGE_BUTTONS
-    return closing + f"最好成绩：连对 {best} 题。", CHALLENGE_BUTTONS
+        return closing + f"🏆 新的最好成绩{f'（原来 {best} 题）' if best else ''}。{_earned(ctx, outcome)}", CHALLENGE_BUTTONS
+    return closing + f"最好成绩：连对 {best} 题。{_earned(ctx, outcome)}", CHALLENGE_BUTTONS
 
 
 @practice_mode("模拟", "模拟考试", "模拟卷")
@@ -130,4 +134,5 @@ def _mock_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Optio
         lines.append(f"有 {result.waits} 道简答题是暂定得分，待人工确认。")
     if result.missed:
         lines.append(f"有 {result.missed} 题没有全对，已收入错题本，发「练习 错题」逐题看解析。")
+    lines.append(credit_line(ctx, outcome.sitting))
     return "\n".join(lines), (Option("练习 错题", "看错题解析"), Option("练习 模拟", "再考一次"), Option("我的学时", "我的学时"))

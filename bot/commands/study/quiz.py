@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 
 from sqlmodel import Session
 
-from bot.commands import hours, tasks
-from bot.commands.router import COMMANDS, Context, command, normalize
+from bot.commands import hours, router, tasks
+from bot.commands.router import Context, Heard, command, normalize
 from bot.commands.study import messages
 from bot.commands.tasks import HeardAnswer, TaskKind
+from bot.domain.calendar import UnknownYear
 from bot.domain.library.question import KINDS
 from bot.domain.message import Option, Refusal, Reply
+from bot.domain.people.person import RoleName
 from bot.domain.study.sitting import FORMS
-from bot.domain.text.typed_answers import parse_numbered
-from bot.domain.times import day_of
+from bot.domain.text.typed_answers import parse_numbered, several_answers, strip_answer
+from bot.domain.times import chinese_day, day_of
+from bot.services.hours import credit
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
-from bot.services.study import answers, lessons, quiz, streak
+from bot.services.study import answers, lessons, mistakes, quiz, streak
 from bot.services.study import current_task as study_current_task
 from bot.services.study.answers import AnswerDecision
 from bot.services.study.quiz import AnswerOutcome, AskedQuestion
 from bot.storage.study import current_task, sittings
 from bot.storage.study.answers import AnswerFacts
-from bot.storage.study.sittings import Score
+from bot.storage.study.sittings import OpenSitting, Score
 
 HOW_TO_ANSWER = {
     "single": "请回复一个选项字母，例如 B",
@@ -35,6 +37,18 @@ HOW_TO_ANSWER = {
     "short": "请直接用文字作答",
 }
 ANSWER_PATTERN = re.compile(r"(?:第?\d{1,3}题?[\s:：.、]*)?(?:[A-H]{1,8}|对|错|正确|错误|√|×|选[A-H]+)", re.IGNORECASE)
+MOVES = re.compile(
+    "每日|每日一练|学习|练习|错题|错题本|挑战|[上下]一[页题]|下一个|看完了|继续|接着做|跳过|换一题|退出|不做了|答题卡|交卷|确认交卷|我的学时|帮助|纠错"
+)
+"""Words of commands that are no terms of law: nobody's written answer."""
+MAX_AFTER_MOVE = 4
+
+
+def looks_like_answer(text: str) -> bool:
+    """Whether a text is an answer to some question, though none may be open."""
+    return any(ANSWER_PATTERN.fullmatch(said) is not None for said in (normalize(text), strip_answer(text)))
+
+
 ENDED_SOURCES: list[Callable[[Context], str]] = []
 """What ended lately and how, in a sentence, for answers that come too late for it; empty when nothing did."""
 
@@ -65,7 +79,12 @@ def practice_mode(*words: str) -> Callable[[PracticeMode], PracticeMode]:
     return register
 
 
-@command("练习", argument="<法>")
+def names_law(ctx: Context, name: str) -> bool:
+    """Whether a name has questions, or is a way to practise."""
+    return name.partition(" ")[0] in PRACTICE_MODES or ctx.library.questions_of(name) is not None
+
+
+@command("练习", "刷题", "做题", argument="<法>", takes=names_law)
 def practice(ctx: Context, law: str) -> Reply:
     """随机练 10 题，不限次数；也可“练习 民法典”按法练，“练习 错题”只练错题，“练习 模拟”做一套模拟卷。"""
     word, _, rest = law.partition(" ")
@@ -91,8 +110,30 @@ def practise_mistakes(ctx: Context, law: str) -> Reply:
     return messages.question_reply(asked, "只练错题，不占每天的复习题数。")
 
 
-def awaits_free_text(ctx: Context) -> bool:
-    """True when what is in hand is answered in writing, so that a text is not taken for a command too easily."""
+def hear(ctx: Context) -> Heard | None:
+    """The command or question that a message is; None for what is none, and for what is written as the answer to an open question.
+
+    Where an answer is written, only the very word of a command is one, with what it takes. Raises `Refusal` to ask which is meant, where the word
+    may as well be the answer (申诉): what is recorded stands.
+    """
+    text = ctx.incoming.text
+    heard = router.find(text)
+    if heard is None or text.lstrip().startswith("/") or not _awaits_free_text(ctx):
+        return heard
+    if not heard.firm or not heard.command.is_for(ctx.learner):
+        return None
+    moves = MOVES.fullmatch(heard.word) and (not heard.argument or (not heard.command.argument and len(heard.argument) <= MAX_AFTER_MOVE))
+    if moves or (heard.argument and heard.command.takes(ctx, heard.argument)):
+        return heard
+    if heard.argument and heard.command.role in (None, RoleName.LEARNER):
+        return None
+    raise Refusal(
+        f"{messages.REFUSED}：「{text.strip()[:20]}」是这道题的答案，还是命令？请点一下。",
+        (Option(f"答案是{text.strip()}"[:60], "这是答案"), Option(f"/{text.strip()}"[:60], "这是命令")),
+    )
+
+
+def _awaits_free_text(ctx: Context) -> bool:
     focus = current_task.focus(ctx.session, ctx.me.id)
     return focus is not None and tasks.TASKS[focus[0]].awaits_text(ctx, focus[1])
 
@@ -102,7 +143,7 @@ def handle_typed(ctx: Context, text: str) -> Reply | None:
     focus = current_task.focus(ctx.session, ctx.me.id)
     if focus is not None:
         return tasks.TASKS[focus[0]].handle_typed(ctx, focus[1], text)
-    if not ANSWER_PATTERN.fullmatch(normalize(text)):
+    if not looks_like_answer(text):
         return None
     waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     if waiting:
@@ -162,11 +203,28 @@ def _question_by_number(ctx: Context, asked: AskedQuestion, number: int) -> Aske
 
 
 def _refuse_non_answer(ctx: Context, asked: AskedQuestion, text: str) -> Reply | None:
-    tidied = normalize(text)
-    if len(tidied) <= 6 and difflib.get_close_matches(tidied.partition(" ")[0], list(COMMANDS), n=1, cutoff=0.6):
+    if router.near_commands(ctx, text):
         return None
-    label = KINDS[asked.question.kind].label
-    raise Refusal(f"{messages.REFUSED}：这道是{label}，{HOW_TO_ANSWER[asked.question.kind]}；换一题回「跳过」，先放下回「退出」。")
+    raise Refusal(
+        f"{messages.REFUSED}：{how_to_answer(asked.question.kind, text)}；换一题回「跳过」，先放下回「退出」。",
+        (*meant_answer(text, [say for say, _ in asked.question.choices]), Option("跳过", "换一题"), Option("退出", "先放下")),
+    )
+
+
+def how_to_answer(kind: str, text: str) -> str:
+    """How a kind of question is answered, to somebody who answered otherwise: BBBB may be the answers to four questions, or a slip."""
+    letters = several_answers(text)
+    if kind != "multiple" and len(letters) > 1:
+        return f"这道是{KINDS[kind].label}，「{text.strip()[:12]}」有 {len(letters)} 个答案，一次只答一题。{HOW_TO_ANSWER[kind]}"
+    if letters and len(set(letters)) == 1:
+        return f"「{text.strip()[:12]}」是几道题的答案，还是只选 {letters[0]}？一次只答一题，{HOW_TO_ANSWER[kind]}"
+    return f"这道是{KINDS[kind].label}，{HOW_TO_ANSWER[kind]}"
+
+
+def meant_answer(text: str, choices: Sequence[str]) -> tuple[Option, ...]:
+    """What a text with one letter several times over may have meant."""
+    letters = set(several_answers(text)) & set(choices)
+    return tuple(Option(letter, f"这题选 {letter}") for letter in letters) if len(letters) == len(set(several_answers(text))) == 1 else ()
 
 
 def _tapped(ctx: Context, sitting_id: int, number: int, text: str) -> Reply:
@@ -211,15 +269,17 @@ def _skip(ctx: Context, sitting_id: int) -> Reply:
 def _leave(ctx: Context, sitting_id: int) -> Reply:
     name = study_current_task.pause(ctx.session, ctx.catalog, ctx.me.id, ctx.now)
     if name:
-        return messages.paused_reply(name)
+        return messages.paused_reply(name, study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id))
     score = sittings.score(ctx.session, sitting_id)
     if not score.answered:
         return Reply("这一轮结束：一题也没有答，没有要记录的。", buttons=messages.AFTER_SET)
-    return Reply(f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。", buttons=messages.AFTER_SET)
+    text = f"这一轮结束：答了 {score.answered} 题，对 {score.right} 题，已答的都已记录。"
+    ended = sittings.sitting(ctx.session, sitting_id)
+    return Reply(f"{text}\n{credit_line(ctx, ended)}".rstrip() if ended is not None else text, buttons=messages.AFTER_SET)
 
 
 def _awaits_text(ctx: Context, sitting_id: int) -> bool:
-    return not quiz.current_question(ctx.session, ctx.catalog, sitting_id).question.options
+    return not quiz.current_question(ctx.session, ctx.catalog, sitting_id).question.choices
 
 
 def _answer_together(session: Session, catalog: Catalog, heard: Sequence[HeardAnswer]) -> list[Reply | None]:
@@ -266,15 +326,11 @@ for _kind, _letter in (("sitting", "s"), ("match", "m")):
 def _next_question_reply(outcome: AnswerOutcome) -> Reply:
     """The verdict and the next question."""
     assert outcome.next_question is not None
-    return Reply(_verdict(outcome), messages.question_card(outcome.next_question), done=_chosen(outcome))
+    return Reply(_verdict(outcome), messages.question_card(outcome.next_question), (messages.REPORT,), done=messages.chosen_text(outcome))
 
 
 def _verdict(outcome: AnswerOutcome) -> str:
     return messages.verdict_text(outcome) if FORMS[outcome.sitting.kind].shows_verdict else f"{messages.RECORDED}。"
-
-
-def _chosen(outcome: AnswerOutcome) -> str:
-    return f"已选 {outcome.choice}" if outcome.question.choices else "已作答"
 
 
 def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
@@ -284,7 +340,15 @@ def answer_reply(ctx: Context, outcome: AnswerOutcome) -> Reply:
     closing, buttons = ENDINGS.get(outcome.sitting.kind, _score_ending)(ctx, outcome)
     waiting = study_current_task.waiting(ctx.session, ctx.catalog, ctx.me.id)
     lines = [_verdict(outcome), "", closing.rstrip()] + ([messages.waiting_line(waiting)] if waiting else [])
-    return Reply("\n".join(lines), buttons=(messages.RESUME, *buttons[:2]) if waiting else buttons, done=_chosen(outcome))
+    buttons = (messages.RESUME, *buttons[:2]) if waiting else buttons
+    return Reply("\n".join(lines), buttons=(*buttons, messages.REPORT), done=messages.chosen_text(outcome))
+
+
+def credit_line(ctx: Context, sitting: OpenSitting) -> str:
+    """What a set earned, said once; empty for what earns by other rules."""
+    if not FORMS[sitting.kind].earns_credit:
+        return ""
+    return messages.set_credit_line(credit.credit_of_set(ctx.session, ctx.catalog.policy, sitting.id, ctx.today))
 
 
 # ── What is said at the end of a set ──
@@ -306,13 +370,28 @@ def ending(kind: str) -> Callable[[Ending], Ending]:
 
 def _score_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
     assert outcome.score is not None
-    return messages.score_line(FORMS[outcome.sitting.kind].name, outcome.score), messages.AFTER_SET
+    name = FORMS[outcome.sitting.kind].name
+    return f"{messages.score_line(name, outcome.score)}\n{credit_line(ctx, outcome.sitting)}", messages.AFTER_SET
 
 
 @ending("daily")
 def _daily_ending(ctx: Context, outcome: AnswerOutcome) -> tuple[str, tuple[Option, ...]]:
+    """The day's own moment: what was done and earned, the streak, what is missing of the year, what comes next."""
     closing, buttons = _score_ending(ctx, outcome)
-    return f"{closing}\n{hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))}", buttons
+    streak_line = hours.streak_line(streak.streak_of(ctx.session, ctx.library.calendar, ctx.me.id, ctx.now))
+    lines = ["【今天的每日一练做完了】", closing, streak_line, hours.gap_line(ctx), _next_day_line(ctx)]
+    return "\n".join(line for line in lines if line), buttons
+
+
+def _next_day_line(ctx: Context) -> str:
+    try:
+        next_day = ctx.library.calendar.workday_after(ctx.today)
+    except UnknownYear:
+        return ""
+    due = mistakes.count_due_on(ctx.session, ctx.me.id, next_day)
+    reviews = f"，其中复习 {min(due, quiz.REVIEWS_IN_DAILY)} 道错题" if due else ""
+    when = "明天" if (next_day - ctx.today).days == 1 else chinese_day(next_day)
+    return f"{when}见：新的 {quiz.DAILY_SIZE} 道题{reviews}。"
 
 
 @ending("lesson")

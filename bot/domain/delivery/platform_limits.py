@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -66,7 +66,27 @@ class CalendarWindow:
         return self.next_free(began)
 
 
-Window = SlidingWindow | CalendarWindow
+@dataclass(frozen=True, slots=True)
+class HeardWindow:
+    """WeChat's 48 hours: they count from what the person said last, and begin anew with every word."""
+
+    heard: datetime
+
+    def start(self, now: datetime) -> datetime:
+        return self.heard
+
+    def since(self, now: datetime) -> datetime:
+        return self.heard
+
+    def next_free(self, now: datetime) -> datetime:
+        """Nobody knows when the person speaks again."""
+        return now + timedelta(hours=1)
+
+    def ends(self, began: datetime) -> datetime:
+        return began + WECHAT_WINDOW
+
+
+Window = SlidingWindow | CalendarWindow | HeardWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +113,15 @@ class PlatformLimit:
         return f"{self.channel}/{self.name}"
 
     def key(self, user: str = "") -> str:
-        """The name of its row."""
-        return f"{self.title}/{user.lower()}" if self.per_person else self.title
+        """The name of its row. Members' names are the same in capitals; the names of WeChat's followers are not."""
+        if not self.per_person:
+            return self.title
+        return f"{self.title}/{user if isinstance(self.window, HeardWindow) else user.lower()}"
+
+    def keys(self, users: Iterable[str]) -> list[str]:
+        """The names of the rows of many people."""
+        beginning = f"{self.title}/"
+        return [beginning + user.lower() for user in users] if self.per_person else [self.title for _ in users]
 
     def usable(self, accounts: int = 1) -> int:
         """How much of it the service may use, with `accounts` bound on the channel."""
@@ -125,11 +152,15 @@ _DOCUMENTED: tuple[PlatformLimit, ...] = (
 )
 
 LIMITS: tuple[PlatformLimit, ...] = tuple(replace(limit, people_per_call=PEOPLE_PER_CALL[limit.channel]) for limit in _DOCUMENTED)
-"""Sections of bot/docs/protocols.md; the 48 hours of WeChat are `WECHAT_WINDOW` and `WECHAT_MESSAGES`, since they count from what a person says."""
+"""Sections of bot/docs/protocols.md; the 48 hours of WeChat are `heard_limit`, since they count from what a person says."""
 
 WECHAT_WINDOW = timedelta(hours=48)
-WECHAT_MESSAGES = int(5 * USED_SHARE)
-"""Customer-service messages after each message of a person (bot/docs/protocols.md#wechat-customer-service)."""
+
+
+def heard_limit(heard: datetime) -> PlatformLimit:
+    """Customer-service messages after each message of a person (bot/docs/protocols.md#wechat-customer-service)."""
+    return PlatformLimit("wechat", "person/window", "message", 5, HeardWindow(heard), "wechat-customer-service", per_person=True)
+
 
 NOTIFICATION_PEOPLE, NOTIFICATION_QUERIES = 100, 2
 """People in one work notification of DingTalk, and how often is asked afterwards what became of it (bot/docs/protocols.md#dingtalk-notification)."""

@@ -5,6 +5,7 @@ The reliability of a paper is Cronbach's alpha, or Hoyt's analysis of variance w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,7 +42,7 @@ class ItemFlag(StrEnum):
 DOUBTFUL_FLAGS = (ItemFlag.AGAINST, ItemFlag.WEAK, ItemFlag.STRONG_DISTRACTOR, ItemFlag.KEY_MISSED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """One place of one paper. `earned` and `points` in thousandths of a point, `choice` empty when it was left blank, `seconds` where known."""
 
@@ -117,18 +118,15 @@ def analyse_responses(responses: Iterable[Response], keys: Mapping[str, tuple[Se
     for response in responses:
         papers.setdefault(response.paper, []).append(response)
         questions.setdefault(response.question, []).append(response)
-    earned = {paper: sum(response.earned for response in places) for paper, places in papers.items()}
-    points = {paper: sum(response.points for response in places) for paper, places in papers.items()}
+    earned = {paper: sum([response.earned for response in places]) for paper, places in papers.items()}
+    points = {paper: sum([response.points for response in places]) for paper, places in papers.items()}
     scores = {paper: earned[paper] / points[paper] for paper in papers}
     upper, lower = _tail_weights(scores, tail, best=True), _tail_weights(scores, tail, best=False)
     items = []
     for question, places in questions.items():
-        rest_shares = [
-            (earned[response.paper] - response.earned) / (points[response.paper] - response.points)
-            for response in places
-            if points[response.paper] > response.points
-        ]
-        shares = [response.share for response in places if points[response.paper] > response.points]
+        with_others = [response for response in places if points[response.paper] > response.points]
+        rest_shares = [(earned[response.paper] - response.earned) / (points[response.paper] - response.points) for response in with_others]
+        shares = [response.earned / response.points for response in with_others]
         options, key = keys.get(question, ((), ""))
         items.append(_item_figures(question, places, correlation(shares, rest_shares), upper, lower, options, key))
     return ItemAnalysis(tuple(items), _paper_figures(papers, scores))
@@ -149,11 +147,30 @@ def _tail_weights(scores: Mapping[int, float], share: float, *, best: bool) -> d
     return weights
 
 
-def _weighted_mean(weights: Mapping[int, float], values: Iterable[tuple[int, float]]) -> float | None:
-    """The weighted mean of the values of those in a tail; None when none of them is."""
-    inside = [(weights[paper], value) for paper, value in values if paper in weights]
-    total = sum(weight for weight, _ in inside)
-    return sum(weight * value for weight, value in inside) / total if total else None
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """Those of a group (the upper, the lower, or everybody) who answered one question: their weight, their mean share of its points, the share
+    that made each choice. Means are None where the group has nobody here."""
+
+    weight: float
+    facility: float | None
+    choices: Mapping[str, float]
+
+    @classmethod
+    def of(cls, places: Sequence[Response], weights: Mapping[int, float]) -> _Tail:
+        total = earned = 0.0
+        choices: dict[str, float] = {}
+        for response in places:
+            weight = weights.get(response.paper)
+            if weight is not None:
+                total += weight
+                earned += weight * response.earned / response.points
+                choices[response.choice] = choices.get(response.choice, 0.0) + weight
+        return cls(total, earned / total if total else None, choices)
+
+    def share_with(self, option: str) -> float | None:
+        """The share that chose an option, alone or among others."""
+        return sum(weight for choice, weight in self.choices.items() if option in choice) / self.weight if self.weight else None
 
 
 def _item_figures(
@@ -165,11 +182,20 @@ def _item_figures(
     options: Sequence[str],
     key: str,
 ) -> ItemFigures:
-    facility = sum(response.share for response in places) / len(places)
-    upper_facility = _weighted_mean(upper, ((response.paper, response.share) for response in places))
-    lower_facility = _weighted_mean(lower, ((response.paper, response.share) for response in places))
-    tail_difference = None if upper_facility is None or lower_facility is None else upper_facility - lower_facility
-    option_figures = tuple(_option_figures(option, option in key, places, upper, lower) for option in options)
+    facility = sum([response.earned / response.points for response in places]) / len(places)
+    best, worst = _Tail.of(places, upper), _Tail.of(places, lower)
+    tail_difference = None if best.facility is None or worst.facility is None else best.facility - worst.facility
+    chosen = Counter(response.choice for response in places)
+    option_figures = tuple(
+        OptionFigures(
+            option,
+            option in key,
+            sum(count for choice, count in chosen.items() if option in choice) / len(places),
+            best.share_with(option),
+            worst.share_with(option),
+        )
+        for option in options
+    )
     seconds = [response.seconds for response in places if response.seconds is not None and response.choice]
     return ItemFigures(
         question,
@@ -177,18 +203,11 @@ def _item_figures(
         facility,
         rest_correlation,
         tail_difference,
-        min(sum(group.get(response.paper, 0.0) for response in places) for group in (upper, lower)),
+        min(best.weight, worst.weight),
         median(seconds) if seconds else None,
-        sum(1 for response in places if not response.choice),
+        chosen[""],
         option_figures,
         _item_flags(len(places), facility, rest_correlation, option_figures),
-    )
-
-
-def _option_figures(option: str, is_key: bool, places: Sequence[Response], upper: Mapping[int, float], lower: Mapping[int, float]) -> OptionFigures:
-    chosen = [(response.paper, float(option in response.choice)) for response in places]
-    return OptionFigures(
-        option, is_key, sum(value for _, value in chosen) / len(chosen), _weighted_mean(upper, chosen), _weighted_mean(lower, chosen)
     )
 
 
@@ -234,7 +253,7 @@ def _paper_figures(papers: Mapping[int, Sequence[Response]], scores: Mapping[int
             by_item.setdefault(response.question, []).append(float(response.earned))
         alpha = cronbach_alpha(
             [variance(points) for points in by_item.values()],
-            variance([float(sum(response.earned for response in responses_of_paper)) for responses_of_paper in papers.values()]),
+            variance([float(sum([response.earned for response in responses_of_paper])) for responses_of_paper in papers.values()]),
         )
     else:
         alpha = hoyt_reliability((response.paper, response.question, float(response.earned)) for response in responses)

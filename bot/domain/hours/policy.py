@@ -112,13 +112,19 @@ class PageCredit:
     reason: str = ""
 
 
-def page_credit(seen: int, expected: int, rule: RuleVersion) -> PageCredit:
-    """Seconds credited for one page: nothing below the floor, at most the ceiling (rule D2). `seen` and `expected` in whole seconds."""
+def page_credit(seen: int, expected: int, rule: RuleVersion, already: int = 0) -> PageCredit:
+    """Seconds credited for one page: nothing below the floor, at most the ceiling (rule D2). `seen` and `expected` in whole seconds.
+
+    `already` is what the page was credited before in the same reading: read again, it is credited up to the same ceiling.
+    """
     floor, ceiling = rule.number("page_floor") * expected, int(rule.number("page_ceiling") * expected)
     if seen < floor:
-        return PageCredit(seen, 0, f"停留 {duration_text(seen)}，不足应读 {duration_text(expected)}的三分之一，不计")
-    if seen > ceiling:
-        return PageCredit(seen, ceiling, f"停留 {duration_text(seen)}，按应读 {duration_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶")
+        reason = "" if already else f"停留 {duration_text(seen)}，不足应读 {duration_text(expected)}的三分之一，不计"
+        return PageCredit(seen, 0, reason)
+    if seen > ceiling - already:
+        again = f"，先前已计 {duration_text(already)}" if already else ""
+        reason = f"停留 {duration_text(seen)}，按应读 {duration_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶{again}"
+        return PageCredit(seen, ceiling - already, reason)
     return PageCredit(seen, seen)
 
 

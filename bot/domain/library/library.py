@@ -218,8 +218,9 @@ class Library:
 
 
 def fold_name(name: str) -> str:
-    """A name as names are compared: width and case folded, without 《》, spaces and the country's name in front."""
-    plain = re.sub(r"[\s《》<>〈〉「」“”\"]", "", unicodedata.normalize("NFKC", name)).casefold()
+    """A name as names are compared: width and case folded, without punctuation, spaces and the country's name in front."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    plain = "".join(char for char in folded if unicodedata.category(char)[0] not in "PSZ" and not char.isspace())
     return plain.removeprefix(COUNTRY) or plain
 
 

@@ -26,8 +26,9 @@ class SittingForm:
     """One kind of sitting.
 
     `task` is the kind of task while it is in hand (`focus.kind`; bot/commands/tasks.py). `shows_verdict` gives the verdict with the answer,
-    `earns_credit` lets items earn as practice (rule D3), `updates_notebook` moves the notebook of mistakes at once, `resumable` keeps it open
-    when it is paused, `one_life` ends it with the first mistake.
+    `earns_credit` lets items earn as practice (rule D3), `updates_notebook` moves the notebook of mistakes at once, `one_life` ends it with the
+    first mistake. `resumable` keeps it open when its person leaves it by their own word; put down for something else it waits in any case, what is
+    not resumable to the end of its day.
     """
 
     kind: str

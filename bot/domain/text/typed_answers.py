@@ -12,9 +12,16 @@ RIGHT, WRONG = "对", "错"
 
 MAX_ANSWER_CHARS = 2000
 
-_PREFIX = re.compile(r"^(?:我|就)?(?:的?答案是?|选项|选择?|回答|答)[::\s]*")
+_HESITATION = r"(?:[嗯呃额啊哦唉哎]+[\s,、.…]*)?(?:这个?|那个?|这道?题|本题)?\s*(?:我|俺|本人)?(?:觉得|认为|感觉|想|猜)?\s*(?:应该|应当|就|还是)?\s*"
+_PREFIX = re.compile(rf"^{_HESITATION}(?:(?:的?答案(?:是|为|选)?|选项|选择?|回答|答|是(?=\s*(?:[A-H对错正不第选]|\d)))[::\s]*)?")
+"""What people say before an answer: 我觉得是C, 应该是错的, 呃 A, 答案是D. Only doubt is no answer (可能对)."""
 _EDGES = " \t\r\n.。,,、;;:::!!??()()[]【】「」“”\"'‘’<>《》"
-_SUFFIX = re.compile(r"(?:选项|项|吧|的)$")
+_SUFFIX = re.compile(r"(?:选项|项|[吧的了啊呀呢哦哈嘛啦])+$")
+_ORDINAL = re.compile(r"第\s*([一二三四五六七八1-8])\s*(?:个|项|条)(?:选项|答案)?")
+_NUMERALS = re.compile(r"[一二三四五六七八](?:\s*[、,和与及跟]?\s*[一二三四五六七八])+")
+_ALL_RIGHT = re.compile(r"(?<=[A-H\d])\s*(?:都|全)(?:对|选|是|正确)$")
+_PLACES = {char: str(place) for place, char in enumerate("一二三四五六七八", 1)}
+_SQUARED = str.maketrans({"🅰": "A", "🅱": "B"})
 _SEPARATORS = re.compile(r"[\s,、;/+&|.和与及-]")
 ALL_OPTIONS = frozenset({"全选", "都选", "全部", "全对", "都对", "选全部"})
 
@@ -38,25 +45,44 @@ def strip_answer(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _strip_answer(text: str) -> str:
     # Most people say the same few things: B, 对, AC.
-    answer = unicodedata.normalize("NFKC", _strip_invisible(text)).upper().strip(_EDGES)
-    answer = _PREFIX.sub("", answer).strip(_EDGES)
-    return _SUFFIX.sub("", answer).strip(_EDGES) if len(answer) > 1 else answer
+    answer = unicodedata.normalize("NFKC", _strip_invisible(text).translate(_SQUARED)).upper().strip(_EDGES)
+    answer = _PREFIX.sub("", answer).strip(_EDGES) or answer
+    return (_SUFFIX.sub("", answer).strip(_EDGES) or answer) if len(answer) > 1 else answer
 
 
 def parse_letters(text: str, known: str) -> str | None:
-    """The options named in the text, sorted, each once; numbers count from 1 = A. None when anything else is said or an option does not exist."""
-    letters = _SEPARATORS.sub("", strip_answer(text))
+    """The options named in the text, sorted, each once; numbers and places (第一个, 一和三) count from 1 = A.
+
+    None when anything else is said, an option does not exist, or one is said several times and no other (BBBB: the answers to four questions?).
+    """
+    answer = _ALL_RIGHT.sub("", strip_answer(text))
+    if "第" in answer or _NUMERALS.fullmatch(answer):
+        answer = "".join(_PLACES.get(char, char) for char in _ORDINAL.sub(r"\1", answer))
+    letters = _SEPARATORS.sub("", answer)
     if letters.isascii() and letters.isdigit():
         if not all(0 < int(digit) <= len(known) for digit in letters):
             return None
         letters = "".join(known[int(digit) - 1] for digit in letters)
-    if not letters or any(letter not in known for letter in letters):
+    if not letters or any(letter not in known for letter in letters) or (len(letters) > 1 and len(set(letters)) == 1):
         return None
     return "".join(sorted(set(letters)))
 
 
+_ONLY_LETTERS = re.compile(r"[A-H]{2,}")
+
+
+def several_answers(text: str) -> str:
+    """The letters of a text that holds nothing but several (BBBB, B C A), as they stand: perhaps the answers to several questions."""
+    letters = _SEPARATORS.sub("", strip_answer(text))
+    return letters if _ONLY_LETTERS.fullmatch(letters) else ""
+
+
+_SAID_TO_BE_ANSWER = re.compile(r"我?的?答案(?:[是为][:：]?|[:：])\s*(?=\S)")
+
+
 def parse_free_text(text: str) -> str | None:
     answer = _strip_invisible(text).strip()
+    answer = answer[match.end() :] if (match := _SAID_TO_BE_ANSWER.match(answer)) is not None else answer
     return answer if answer and len(answer) <= MAX_ANSWER_CHARS else None
 
 

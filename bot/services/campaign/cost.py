@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot.domain.calendar import UnknownYear
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.campaign.schedule import Schedule, due_between
-from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, PlatformLimit, limits_of_channel, message_count
+from bot.domain.delivery.platform_limits import LIMITS, CalendarWindow, PlatformLimit, SlidingWindow, limits_of_channel, message_count
 from bot.domain.message import Option, Reply
 from bot.domain.people.person import CHANNELS
 from bot.domain.times import day_of, start_of
@@ -92,7 +92,7 @@ def quota_cost(
                 unit = "次调用" if limit.unit == "call" else "人次"
                 parts.append(f"{period}需 {needed} {unit}，还剩 {remaining}" + ("" if needed <= remaining else "，不够"))
                 fits = fits and needed <= remaining
-            else:
+            elif isinstance(limit.window, SlidingWindow):
                 seconds = max(seconds, needed / limit.usable(accounts.get(channel, 0)) * limit.window.seconds)
         lines.append(f"{CHANNELS.get(channel, channel)}：{'；'.join(parts)}；至少 {_duration_text(seconds)}")
     return QuotaCost(fits, "\n".join(lines) or "没有可发的人")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.calendar import Calendar, UnknownYear
@@ -13,12 +12,13 @@ from bot.domain.campaign.campaign import Campaign, FiredCampaign
 from bot.domain.campaign.content import content_of_part
 from bot.domain.campaign.schedule import due_between, next_due
 from bot.domain.times import start_of
+from bot.logs import get_logger
 from bot.services.campaign.notifications import MERGED_NOTE, notify_annual_report, notify_calendar, notify_half_year, notify_missed
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows
 from bot.storage.system import switches
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PUNCTUAL_WITHIN = timedelta(minutes=15)
 """Up to this late an occurrence is simply on time: a restart, a slow tick."""

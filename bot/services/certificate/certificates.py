@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.certificate import (
@@ -34,6 +33,7 @@ from bot.domain.exam.exam import Attempt, Exam
 from bot.domain.hours.policy import hours_text, shown_hours
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
+from bot.logs import get_logger
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage import certificate
@@ -42,7 +42,7 @@ from bot.storage.exam import attempts, exams
 from bot.storage.people import roster
 from bot.storage.system import audit
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SYSTEM = "system"
 DECISION, CORRECTION = "decision", "correction"

@@ -14,16 +14,14 @@ from bot.domain.contest.contest import STATE_LABELS, TIE_RULE, Contest, team_sco
 from bot.domain.contest.leaderboard import PlayerPlace, RankedPlayer, TeamPlace
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
-from bot.services.contest import live_results, notifications
+from bot.services.contest import live_scoring, notifications
 from bot.services.contest.manage import require_contest
 from bot.services.contest.play import settle_set
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import contests, live_state, players
-from bot.storage.contest import teams as contest_teams
 from bot.storage.system import audit
 
-MOMENT = timedelta(microseconds=1)
 GRACE = timedelta(seconds=5)
 """How long after its end a contest is closed: longer than an answer that arrived in time may wait for the database (`patience` of `Database`)."""
 
@@ -45,9 +43,9 @@ class Board:
 def board_of(session: Session, contest: Contest) -> Board:
     """The board as the rows stand; of a closed contest these do not change any more."""
     participants = players.list_ranked(session, contest.id)
-    ranked_teams = leaderboard.rank_teams(contest.rules, contest_teams.names(session, contest.id), participants)
+    ranked_teams = leaderboard.rank_teams(contest.rules, players.team_names(session, contest.id), participants)
     live = live_state.get(session, contest.id)
-    decided_teams = ranked_teams if live is None else live_results.rank_teams(session, live, ranked_teams)
+    decided_teams = ranked_teams if live is None else live_scoring.rank_teams(session, live, ranked_teams)
     return Board(contest, tuple(leaderboard.rank_players(participants)), tuple(decided_teams), players.count_joined(session, contest.id))
 
 
@@ -87,9 +85,9 @@ def end_early(session: Session, author: Author, contest_id: int, now: datetime) 
     if contest.state != "open":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，没有可以结束的。")
     opens = contest.plan.opens_at
-    if opens is not None and now < opens:
+    if opens is not None and now <= opens:
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」还没有开始；不办了请取消：contest cancel {contest_id}。")
-    if opens is not None and contests.end_early(session, contest_id, max(now, opens + MOMENT), now):
+    if opens is not None and contests.end_early(session, contest_id, now):
         audit.record(session, now, author.actor, author.via, "提前截止竞赛", f"contest:{contest_id}")
     return contest
 
@@ -129,7 +127,7 @@ def _board_json(board: Board) -> dict[str, Any]:
 
 
 def _team_score_text(contest: Contest) -> str:
-    return live_results.STAGE_SCORE_TEXT if contest.plan.form == "onsite" else team_score_text(contest.rules)
+    return live_scoring.STAGE_SCORE_TEXT if contest.plan.form == "onsite" else team_score_text(contest.rules)
 
 
 def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Board]:
@@ -141,10 +139,10 @@ def recount(session: Session, contest_id: int, now: datetime) -> tuple[Board, Bo
     if contest is None:
         raise Refusal(f"没有编号为 {contest_id} 的竞赛。")
     before = board_of(session, contest)
-    for person_id, sitting_id in players.ended_sets(session, contest_id):
+    for sitting_id, person_id in players.ended_sets(session, contest_id):
         settle_set(session, contest, sitting_id, person_id, now)
     if (live := live_state.get(session, contest_id)) is not None:
-        live_results.save_results(session, live)
+        live_scoring.save_results(session, live)
     return before, _freeze(session, contest, now) if contest.state == "closed" else board_of(session, contest)
 
 

@@ -5,7 +5,7 @@ Best effort: one replica claims a call by its row and sends it; a participant wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,21 +13,18 @@ from sqlmodel import Session
 
 from bot.domain.contest.contest import invitation_target
 from bot.domain.contest.leaderboard import band_label
-from bot.domain.contest.stage_rounds import ROUND_LABELS
-from bot.domain.delivery.outbound_message import OutboundMessage
-from bot.domain.delivery.platform_limits import PlatformLimit
+from bot.domain.contest.live_rules import ROUND_LABELS
+from bot.domain.delivery.outbound_message import MessageGroup, OutboundMessage, ReadyMessage, group_messages
 from bot.domain.library.question import Question
 from bot.domain.message import Address, Option, QuestionCard, Reply
 from bot.domain.text.numbers import points_text
-from bot.services.contest import live_results
-from bot.services.delivery.plan import DeliveryGroup, OpenChannels, ReadyDelivery
-from bot.services.delivery.send import group_deliveries, within_quota
+from bot.services.contest import live_scoring
+from bot.services.delivery.plan import OpenChannels
 from bot.services.library import key_visibility
 from bot.services.library.catalog import Catalog
 from bot.storage.contest import live_answers, live_state, players
 from bot.storage.contest.live_state import LiveItem, LiveState
 from bot.storage.delivery import recipients
-from bot.storage.delivery.queue import QueuedDelivery
 
 BUZZ_ANSWER = "抢"
 SOLUTION_CALL = "told"
@@ -117,7 +114,7 @@ def claim_call(session: Session, call: LiveCall, holder: str, now: datetime) -> 
 
 def plan_call(
     session: Session, call: LiveCall, now: datetime, channels: OpenChannels, sizes: Mapping[str, int]
-) -> tuple[dict[str, list[DeliveryGroup]], int]:
+) -> tuple[dict[str, list[MessageGroup[ReadyMessage]]], int]:
     """Recipients by channel, in groups of one platform call, and their total; everybody on the account they last wrote from."""
     people = live_state.call_recipients(session, call.contest_id, call.team_id)
     if call.kind == SOLUTION_CALL:
@@ -131,23 +128,11 @@ def plan_call(
         account = max(
             reachable, key=lambda account: (account.last_heard.timestamp() if account.last_heard else 0.0, -channels.on.index(account.channel))
         )
-        parcel = OutboundMessage(
+        message = OutboundMessage(
             Address(account.channel, account.app, account.user), call.reply, f"l{call.contest_id}.{call.n}.{call.kind}.{person_id}"
         )
-        ready.append(
-            ReadyDelivery(
-                QueuedDelivery(person_id, 0, 0, person_id, 0, now), parcel, 0, account.last_heard, 0, account.channel in channels.beyond_window
-            )
-        )
-    return group_deliveries(ready, dict(sizes)), len(people)
-
-
-def take_within_quota(
-    session: Session, groups: Sequence[DeliveryGroup], now: datetime, limits: tuple[PlatformLimit, ...]
-) -> tuple[list[DeliveryGroup], list[DeliveryGroup], datetime | None]:
-    """(groups to send now, groups that wait, until when) within the channel's quota; people over their own quota are left out."""
-    begun = within_quota(session, groups, now, limits, lambda share: share.going)
-    return begun.groups, begun.remaining, begun.wait_until
+        ready.append(ReadyMessage(message, account.last_heard, account.channel in channels.beyond_window))
+    return group_messages(ready, sizes), len(people)
 
 
 def is_current(session: Session, call: LiveCall) -> bool:
@@ -168,7 +153,7 @@ def standing_text(session: Session, live: LiveState, person_id: int) -> str:
     result = (
         participant.result
         if participant is not None and participant.result.finished is not None
-        else live_results.person_result(session, live, person_id)
+        else live_scoring.person_result(session, live, person_id)
     )
     if result is None:
         return "您还没有答过题。"
@@ -179,7 +164,7 @@ def standing_text(session: Session, live: LiveState, person_id: int) -> str:
 
 def _place_text(session: Session, live: LiveState, place: int) -> str:
     """第 3 名, a band, or nothing below the middle, by the rule of the board."""
-    rule, size = live_results.rules_of(live).board, len(players.took_part(session, live.id))
+    rule, size = live.rules.board, len(players.took_part(session, live.id))
     if rule == "all" or (rule == "upper" and place <= (size + 1) // 2):
         return f"第 {place} 名"
     return band_label(place, size) if rule == "bands" else ""

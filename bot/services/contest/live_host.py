@@ -1,21 +1,103 @@
-"""The acts of a live contest's host: open, next question, close, pause, void, adjust, judge, finish; each is checked, logged and audited."""
+"""Hosting a live contest: the host lock, the acts of the host, each checked, logged and audited, and the timed steps that the clock takes by itself.
+
+Any replica may try a timed step; the row's version lets one win.
+"""
 
 from __future__ import annotations
 
 import random
 import string
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.contest.live_state import AnswerWindow
-from bot.domain.contest.stage_rounds import ROUND_LABELS, SCHEMES, Round, StageScheme, judged_points, round_of_part
+from bot.domain.campaign.campaign import Author
+from bot.domain.contest.contest import Contest
+from bot.domain.contest.live_rules import ROUND_LABELS, SCHEMES, AnswerWindow, Round, StageScheme, judged_points, round_of_part
 from bot.domain.message import Refusal
-from bot.services.contest import closing, live_results, manage, stage_scoring
-from bot.services.contest.host_lock import LiveHost, lock_live, record_act, require_live, take_over
+from bot.domain.people.person import Learner
+from bot.services.campaign.manage import author_of
+from bot.services.contest import closing, live_scoring, manage
 from bot.services.library.catalog import Catalog
-from bot.storage.contest import live_answers, live_state, players, teams
-from bot.storage.contest.live_state import LiveItem, LiveState, PlannedItem
+from bot.storage.contest import contests, live_answers, live_state, players
+from bot.storage.contest.contests import ContestItem
+from bot.storage.contest.live_state import LiveItem, LiveState
+from bot.storage.system import audit
+
+# ── The host lock ──
+
+
+@dataclass(frozen=True, slots=True)
+class LiveHost:
+    """An administrator who hosts: the person, and the author that log and audit name."""
+
+    id: int
+    author: Author
+
+
+def host_of(session: Session, learner: Learner, via: str) -> LiveHost:
+    """`via` is the channel, or "console"."""
+    return LiveHost(learner.id, author_of(session, learner, via))
+
+
+def require_live(session: Session, host: LiveHost, contest_id: int) -> LiveState:
+    """A live contest that this administrator reaches and that has been opened. Raises `Refusal` where there is none."""
+    manage.require_contest(session, host.author, contest_id)
+    live = live_state.get(session, contest_id)
+    if live is None:
+        raise Refusal(f"竞赛 {contest_id} 还没有开场，请先发「主持 开场 {contest_id}」。")
+    return live
+
+
+def lock_live(session: Session, host: LiveHost, contest_id: int, decided: int | None, now: datetime) -> LiveState:
+    """Lock a live contest for an act of this host: the first host takes the lock, anybody else has to take over before.
+
+    `decided` is the last decision that the host had seen; an older one means a press on an outdated page. Raises `Refusal`.
+    """
+    live_state.lock(session, contest_id)
+    live = require_live(session, host, contest_id)
+    if live.host_id is None:
+        return take_over(session, host, contest_id, now)
+    if live.host_id != host.id:
+        raise Refusal(f"现在由 {live.host} 主持。要换您来主持，请先接管。")
+    if decided is not None and decided != live.decided:
+        raise Refusal("刚才已经有变化，请看最新的状态再点一次。")
+    return live
+
+
+def take_over(session: Session, host: LiveHost, contest_id: int, now: datetime) -> LiveState:
+    """Make this host the current one; the log and the other host's console show it."""
+    live = require_live(session, host, contest_id)
+    if live.host_id == host.id:
+        return live
+    live.course.check("adjust")
+    live_state.set_host(session, contest_id, host.id, now)
+    record_act(session, host, contest_id, "接管" if live.host_id else "主持", now, why=f"从 {live.host} 接管" if live.host_id else "")
+    return require_live(session, host, contest_id)
+
+
+def record_act(
+    session: Session,
+    host: LiveHost,
+    contest_id: int,
+    act: str,
+    now: datetime,
+    *,
+    n: int = 0,
+    team_id: int | None = None,
+    person_id: int | None = None,
+    points: int = 0,
+    why: str = "",
+) -> None:
+    """An act of the host: a line in the contest's log, and one in the audit."""
+    live_answers.add_decision(session, contest_id, host.author.actor, act, now, n=n, team_id=team_id, person_id=person_id, points=points, why=why)
+    target = f"contest:{contest_id}" + (f" 第 {n} 题" if n else "")
+    audit.record(session, now, host.author.actor, host.author.via, f"现场竞赛 {act}", target, detail=why)
+
+
+# ── The acts of the host ──
+
 
 MAX_REASON_LENGTH = 200
 MAX_ADJUSTMENT = 1000
@@ -28,7 +110,7 @@ def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageSc
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」是限时竞赛，没有现场可开。")
     if contest.plan.form == "onsite" and scheme is None:
         scheme = next(iter(SCHEMES.values()))
-    if not live_state.list_programme(session, contest_id):
+    if not contests.list_items(session, contest_id):
         raise Refusal(f"竞赛 {contest_id} 还没有题目，先把题排好再开场。")
     if contest.state == "draft":
         manage.open_contest(session, host.author, contest_id, now)
@@ -45,18 +127,28 @@ def open_room(session: Session, host: LiveHost, contest_id: int, scheme: StageSc
     raise Refusal("参赛码都用完了，请稍后再开场。")
 
 
-def remaining_items(session: Session, live: LiveState) -> list[PlannedItem]:
+def waiting_contests(session: Session, host: LiveHost) -> list[Contest]:
+    """The live contests that this host may open and that nobody has opened yet, newest first."""
+    opened = live_state.opened_ids(session)
+    return [
+        contest
+        for contest in manage.list_contests(session, host.author)
+        if contest.plan.form != "windowed" and contest.state in ("draft", "open") and contest.id not in opened
+    ]
+
+
+def remaining_items(session: Session, live: LiveState) -> list[ContestItem]:
     """Questions of the programme that have not been started, in order."""
     asked = {item.n for item in live_state.list_items(session, live.id)}
-    return [item for item in live_state.list_programme(session, live.id) if item.n not in asked]
+    return [item for item in contests.list_items(session, live.id) if item.n not in asked]
 
 
-def round_of_item(live: LiveState, planned: PlannedItem) -> Round:
+def round_of_item(live: LiveState, planned: ContestItem) -> Round:
     """The round of a question; without the rules of a stage everybody answers everything."""
     return round_of_part(planned.part) if live.scheme is not None else "all"
 
 
-def next_planned(session: Session, live: LiveState) -> PlannedItem | None:
+def next_planned(session: Session, live: LiveState) -> ContestItem | None:
     """The next question of the programme; sudden-death questions start only on request."""
     return next((item for item in remaining_items(session, live) if round_of_item(live, item) != "tie"), None)
 
@@ -81,15 +173,15 @@ def start_next_item(
     if planned is None:
         raise Refusal("题目都出完了，可以结束。" if n is None else f"第 {n} 题已经出过，或没有这一题。")
     kind = round_of_item(live, planned)
-    if team_id is not None and team_id not in teams.names(session, contest_id):
+    if team_id is not None and team_id not in players.team_names(session, contest_id):
         raise Refusal("没有这支队。")
     if kind == "risk":
-        _check_risk(stage_scoring.require_scheme(live), team_id, stake)
+        _check_risk(live_scoring.require_scheme(live), team_id, stake)
     if (
         kind == "tie"
-        and sum(item.round == "tie" for item in live_state.list_items(session, contest_id)) >= stage_scoring.require_scheme(live).tie.most
+        and sum(item.round == "tie" for item in live_state.list_items(session, contest_id)) >= live_scoring.require_scheme(live).tie.most
     ):
-        raise Refusal(f"加赛最多 {stage_scoring.require_scheme(live).tie.most} 题，仍然同分的并列。")
+        raise Refusal(f"加赛最多 {live_scoring.require_scheme(live).tie.most} 题，仍然同分的并列。")
     seconds = _time_limit(live, kind)
     ends_at = None if kind == "buzzer" else now + timedelta(seconds=seconds)
     live_state.set_course(session, live, live.course.next(planned.n, read_first=kind == "buzzer"), now)
@@ -112,7 +204,7 @@ def _check_risk(scheme: StageScheme, team_id: int | None, stake: int) -> None:
 def _time_limit(live: LiveState, kind: Round) -> int:
     """Seconds that a question takes answers; of 抢答 those in which somebody has to press, 0 for no limit."""
     if live.scheme is None or kind == "all":
-        return live_results.rules_of(live).seconds
+        return live.rules.seconds
     seconds = {
         "required": live.scheme.required.seconds,
         "buzzer": live.scheme.buzzer.buzz_seconds,
@@ -155,7 +247,7 @@ def close_item(session: Session, live: LiveState, now: datetime) -> None:
     item = current_item(session, live)
     live_state.set_course(session, live, course, now)
     live_state.set_clock(session, item, item.window.closed(now))
-    stage_scoring.judge_closed(session, live, item, now)
+    live_scoring.judge_closed(session, live, item, now)
 
 
 def pause(session: Session, host: LiveHost, contest_id: int, now: datetime, *, decided: int | None = None, why: str = "") -> None:
@@ -222,7 +314,7 @@ def adjust_points(
         raise Refusal(f"改分请写 1 到 {MAX_ADJUSTMENT} 分，扣分写负数。")
     if (team_id is None) == (person_id is None):
         raise Refusal("改分请写明给哪一队或哪一个人。")
-    if team_id is not None and team_id not in teams.names(session, contest_id):
+    if team_id is not None and team_id not in players.team_names(session, contest_id):
         raise Refusal("没有这支队。")
     if person_id is not None and players.get(session, contest_id, person_id) is None:
         raise Refusal("这个人没有参加这场竞赛。")
@@ -234,7 +326,7 @@ def judge(session: Session, host: LiveHost, contest_id: int, right: bool, now: d
     """判分: the host's judgement of a spoken answer, with points by the rule of its round."""
     live = lock_live(session, host, contest_id, decided, now)
     live.course.check("judge")
-    scheme, item = stage_scoring.require_scheme(live), current_item(session, live)
+    scheme, item = live_scoring.require_scheme(live), current_item(session, live)
     team_id = item.holder_id if item.round == "buzzer" else item.team_id
     if item.round not in ("required", "buzzer", "risk") or team_id is None:
         raise Refusal("现在没有等待判分的队。")
@@ -257,7 +349,7 @@ def finish(session: Session, catalog: Catalog, host: LiveHost, contest_id: int, 
     """结束: freeze the board, credit hours for taking part by the policy, and close all sittings."""
     live = lock_live(session, host, contest_id, decided, now)
     live_state.set_course(session, live, live.course.after("finish"), now)
-    live_results.save_results(session, live)
+    live_scoring.save_results(session, live)
     live_answers.close_sittings(session, contest_id, now)
     closing.close(session, catalog, contest_id, now, host.author.actor, host.author.via)
     record_act(session, host, contest_id, "结束", now)
@@ -268,3 +360,41 @@ def _require_reason(why: str) -> str:
     if not reason:
         raise Refusal("请写明原因，它会记在决定记录里。")
     return reason[:MAX_REASON_LENGTH]
+
+
+# ── Timed steps ──
+
+
+def due_contests(session: Session, now: datetime) -> list[int]:
+    """Ids of live contests with a timed step that is due; reads only."""
+    return [live.id for live in live_state.list_running(session, now) if _is_due(session, live, now)]
+
+
+def _is_due(session: Session, live: LiveState, now: datetime) -> bool:
+    if live.course.phase not in ("reading", "open"):
+        return False
+    item = live_state.get_item(session, live.id, live.course.item)
+    if item is None:
+        return False
+    if live_scoring.settled_press(session, live, item, now) is not None:
+        return True
+    return item.window.is_over(now) and not (item.round == "buzzer" and item.holder_id is not None)
+
+
+def run_due(session: Session, contest_id: int, now: datetime) -> bool:
+    """Perform the due step of one contest; True when something was done."""
+    live = live_state.lock(session, contest_id)
+    if live is None or not _is_due(session, live, now):
+        return False
+    item = current_item(session, live)
+    try:
+        if (buzz := live_scoring.settled_press(session, live, item, now)) is not None:
+            live_scoring.assign_answer(session, live, item, buzz, now)
+            return True
+        close_item(session, live, now)
+    except Refusal:
+        return False  # another replica was quicker
+    nobody = item.round == "buzzer" and live.scheme is not None
+    why = "" if not nobody else "无人抢答，转观众答题" if live.scheme and live.scheme.buzzer.nobody == "audience" else "无人抢答，本题过"
+    live_answers.add_decision(session, contest_id, live_scoring.SYSTEM, "到时收题", now, n=item.n, why=why)
+    return True

@@ -8,16 +8,17 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from bot.domain.contest.live_state import ContestCourse
+from bot.domain.contest.live_rules import ContestCourse
 from bot.domain.library.question import Grade, Question
 from bot.domain.message import Incoming, Refusal
 from bot.domain.people.person import Learner
 from bot.domain.study.sitting import FORMS
-from bot.services.contest import play, stage_scoring
+from bot.services.contest import live_scoring, play
 from bot.services.library.catalog import Catalog
 from bot.services.study import answers, current_task
-from bot.storage.contest import live_answers, live_state, teams
+from bot.storage.contest import live_answers, live_state, players
 from bot.storage.contest.live_state import AnswerContext, LiveItem, LivePlace, LiveState
+from bot.storage.contest.players import Team
 from bot.storage.study import answers as study_answers
 from bot.storage.study import sittings
 
@@ -30,7 +31,7 @@ class PlayerSeat:
 
     live: LiveState
     sitting_id: int
-    team: tuple[int, str] | None
+    team: Team | None
     is_new: bool = False
     put_down: str = ""
 
@@ -54,7 +55,12 @@ def enter(session: Session, catalog: Catalog, me: Learner, live: LiveState, now:
         play.join(session, play.require_visible(session, me, live.id, now), me, now)
     sitting_id = live_answers.open_sitting(session, live.id, me.id, now) if last_sitting is None else last_sitting.id
     put_down = current_task.take_up(session, catalog, me.id, LIVE_FORM.task, sitting_id, LIVE_FORM.claim, now)
-    return PlayerSeat(live, sitting_id, teams.team_of(session, live.id, me.id), last_sitting is None, put_down)
+    return PlayerSeat(live, sitting_id, players.team_of(session, live.id, me.id), last_sitting is None, put_down)
+
+
+def open_rooms(session: Session, now: datetime) -> list[LiveState]:
+    """The live contests that can be entered now, by id."""
+    return [live for live in live_state.list_running(session, now) if live.phase != "finished"]
 
 
 def sitting_name(session: Session, catalog: Catalog, facts: current_task.OpenSittingFacts) -> str:
@@ -74,7 +80,7 @@ def require_seat(session: Session, person_id: int, contest_id: int) -> PlayerSea
     live = live_state.get(session, contest_id)
     if live is None:
         raise Refusal("这场竞赛已经不在了。")
-    return PlayerSeat(live, _require_sitting(session, contest_id, person_id), teams.team_of(session, contest_id, person_id))
+    return PlayerSeat(live, _require_sitting(session, contest_id, person_id), players.team_of(session, contest_id, person_id))
 
 
 def contest_of_sitting(session: Session, sitting_id: int) -> int | None:
@@ -115,7 +121,7 @@ def decide(session: Session, catalog: Catalog, context: AnswerContext, text: str
         raise Refusal(f"未记录：第 {item.n} 题您已经答过（{context.choice}），以第一次为准。")
     if item.void:
         raise Refusal(f"未记录：第 {item.n} 题已经作废（{item.void}）。")
-    stage_scoring.check_phone_answer(item, context.team_id)
+    live_scoring.check_phone_answer(item, context.team_id)
     question = catalog.question(session, item.version_id)
     choice = question.parse_answer(text)
     if choice is None:
@@ -162,7 +168,7 @@ def _late_text(course: ContestCourse, item: LiveItem) -> str:
     return f"未记录：第 {item.n} 题已经收题。{hint}"
 
 
-def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> stage_scoring.BuzzerPress:
+def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, incoming: Incoming) -> live_scoring.BuzzerPress:
     """A team presses (抢): whoever arrived first at the server answers. Raises `Refusal` for who may not."""
     live = live_state.lock(session, seat.live.id)
     item = live_state.get_item(session, seat.live.id, n)
@@ -170,4 +176,4 @@ def press_buzzer(session: Session, person_id: int, seat: PlayerSeat, n: int, inc
         raise Refusal("未记录：现在不是抢答题。")
     if seat.team is None:
         raise Refusal("未记录：您不在任何一支参赛队里，抢答由各队进行。")
-    return stage_scoring.record_press(session, live, item, seat.team[0], person_id, incoming.arrived)
+    return live_scoring.record_press(session, live, item, seat.team.id, person_id, incoming.arrived)

@@ -11,15 +11,14 @@ from sqlmodel import Session
 
 from bot.domain.contest import leaderboard
 from bot.domain.contest.contest import BOARD_LABELS, TIE_RULE, describe_rules, team_score_text
-from bot.domain.contest.live_state import PHASE_LABELS
-from bot.domain.contest.stage_rounds import ROUND_LABELS, describe_scheme, judged_points, risk_choice_order
+from bot.domain.contest.live_rules import PHASE_LABELS, ROUND_LABELS, describe_scheme, judged_points, risk_choice_order
 from bot.domain.library.question import Question
 from bot.domain.text.numbers import points_text
 from bot.domain.times import SHANGHAI
-from bot.services.contest import live_host, live_results
-from bot.services.contest.live_results import LiveStanding
+from bot.services.contest import live_host, live_scoring
+from bot.services.contest.live_scoring import LiveStanding
 from bot.services.library.catalog import Catalog
-from bot.storage.contest import live_answers, live_state, players, teams
+from bot.storage.contest import contests, live_answers, live_state, players
 from bot.storage.contest.live_state import LiveItem, LiveState
 
 MAX_PLACES = 10
@@ -77,8 +76,8 @@ def rules_lines(session: Session, live: LiveState) -> list[str]:
     """The rules as they are shown before the first question."""
     if live.scheme is not None:
         return describe_scheme(live.scheme)
-    rules = live_results.rules_of(live)
-    worth = {item.points for item in live_state.list_programme(session, live.id)}
+    rules = live.rules
+    worth = {item.points for item in contests.list_items(session, live.id)}
     first, *others = describe_rules(replace(rules, base=max(worth)), windowed=False)
     if len(worth) > 1:
         first = first.replace(f"每题 {points_text(max(worth))} 分", "各题分值见题面", 1)
@@ -103,7 +102,7 @@ def _item_view(session: Session, catalog: Catalog, live: LiveState, item: LiveIt
         "void": item.void,
     }
     if item.team_id is not None:
-        shown["team"] = teams.names(session, live.id).get(item.team_id, "")
+        shown["team"] = players.team_names(session, live.id).get(item.team_id, "")
     if item.round == "buzzer":
         shown |= _buzzers_view(session, live, item)
     if is_over and not item.void:
@@ -126,7 +125,7 @@ def _buzzers_view(session: Session, live: LiveState, item: LiveItem) -> ViewData
     teams_out = live_answers.excluded_teams(session, live.id, item.n)
     return {
         "reading": live.course.phase == "reading",
-        "holder": teams.names(session, live.id).get(item.holder_id, "") if item.holder_id is not None else "",
+        "holder": players.team_names(session, live.id).get(item.holder_id, "") if item.holder_id is not None else "",
         "buzzes": [
             {
                 "team": press.team,
@@ -173,7 +172,7 @@ def board_view(live: LiveState, standing: LiveStanding, *, named: bool) -> ViewD
         ],
         "took_part": len(standing.people),
         "ties": TIE_RULE if live.scheme is None else "同分加赛，仍同分则并列。",
-        "team_rule": "" if not standing.teams else team_score_text(standing.rules) if live.scheme is None else live_results.STAGE_SCORE_TEXT,
+        "team_rule": "" if not standing.teams else team_score_text(standing.rules) if live.scheme is None else live_scoring.STAGE_SCORE_TEXT,
         "rule": BOARD_LABELS[standing.rules.board],
     }
 
@@ -201,7 +200,7 @@ def console_view(session: Session, catalog: Catalog, live: LiveState, now: datet
         "choosing": _choosing_order(live, standing),
         "judging": _team_to_judge(session, live, item),
         "log": [_decision_view(decision) for decision in live_answers.decisions(session, live.id, MAX_LOG_LINES)],
-        "call": live_state.last_call(session, live.id),
+        "call": _call_view(live_state.last_call(session, live.id)),
         "top": board_view(live, standing, named=True),
     }
 
@@ -209,7 +208,7 @@ def console_view(session: Session, catalog: Catalog, live: LiveState, now: datet
 def _programme_view(session: Session, catalog: Catalog, live: LiveState) -> list[ViewData]:
     asked = {item.n: item for item in live_state.list_items(session, live.id)}
     entries = []
-    for planned in live_state.list_programme(session, live.id):
+    for planned in contests.list_items(session, live.id):
         kind = live_host.round_of_item(live, planned)
         started = asked.get(planned.n)
         entries.append(
@@ -237,7 +236,7 @@ def _team_to_judge(session: Session, live: LiveState, item: LiveItem | None) -> 
     team_id = item.holder_id if item.round == "buzzer" else item.team_id
     if team_id is None or live_answers.is_judged(session, live.id, item.n, team_id):
         return ""
-    return teams.names(session, live.id).get(team_id, "")
+    return players.team_names(session, live.id).get(team_id, "")
 
 
 def _decision_view(decision: live_answers.LiveDecision) -> ViewData:
@@ -250,6 +249,13 @@ def _decision_view(decision: live_answers.LiveDecision) -> ViewData:
         "points": f"{'+' if decision.points > 0 else ''}{points_text(decision.points)}" if decision.points else "",
         "why": decision.why,
     }
+
+
+def _call_view(call: live_state.LastCall | None) -> ViewData | None:
+    if call is None:
+        return None
+    took = None if call.ended_at is None else round((call.ended_at - call.began_at) / timedelta(milliseconds=1))
+    return {"n": call.n, "what": call.what, "took": took, "people": call.people, "sent": call.sent, "failed": call.failed}
 
 
 def _iso(moment: datetime) -> str:

@@ -18,8 +18,9 @@ from bot.services.campaign import manage
 from bot.services.contest import notifications
 from bot.services.contest.play import question_pool
 from bot.services.library.catalog import Catalog
-from bot.storage.contest import contests, players, teams
+from bot.storage.contest import contests, players
 from bot.storage.contest.contests import ContestItem
+from bot.storage.contest.players import PersonUnit
 from bot.storage.hours import ledger
 from bot.storage.people import audience
 from bot.storage.system import audit
@@ -120,7 +121,7 @@ def open_contest(session: Session, author: Author, contest_id: int, now: datetim
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{STATE_LABELS[contest.state]}，只有草稿可以开放。")
     if contest.plan.closes_at is not None and contest.plan.closes_at <= now:
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」的截止时间已经过了，请先改时间。")
-    if contest.rules.teams == "listed" and not teams.names(session, contest_id):
+    if contest.rules.teams == "listed" and not players.team_names(session, contest_id):
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」按名单组队，请先导入队员名单：contest teams {contest_id} 文件。")
     contests.open_draft(session, contest_id, now)
     if contest.rules.teams == "unit":
@@ -133,13 +134,13 @@ def _create_unit_teams(session: Session, contest: Contest, now: datetime) -> Non
     invited = audience.evaluate(session, contest.plan.audience, day_of(now), now)
     # Who is on leave belongs to the unit all the same; who has left does not.
     person_ids = [*invited.people, *(person_id for person_id, reason in invited.excluded if reason not in ("已离职", "未入职"))]
-    units = teams.units_by_person(session, day_of(now))
-    by_unit: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+    units = players.units_by_person(session, day_of(now))
+    by_unit: defaultdict[PersonUnit, list[int]] = defaultdict(list)
     for person_id in person_ids:
         if person_id in units:
             by_unit[units[person_id]].append(person_id)
-    for (unit_id, path), members in sorted(by_unit.items(), key=lambda entry: entry[0][1]):
-        teams.add_members(session, contest.id, teams.get_or_create(session, contest.id, path, unit_id), members)
+    for unit, members in sorted(by_unit.items(), key=lambda entry: entry[0].path):
+        players.add_members(session, contest.id, players.get_or_create_team(session, contest.id, unit.path, unit.id), members)
 
 
 def cancel(session: Session, author: Author, contest_id: int, reason: str, now: datetime) -> int:
@@ -177,9 +178,9 @@ def set_teams(session: Session, author: Author, contest_id: int, members_by_team
     if contest.rules.teams != "listed":
         raise Refusal(f"竞赛 {contest_id}「{contest.name}」{TEAM_LABELS[contest.rules.teams]}，不按名单组队。")
     for name, members in members_by_team.items():
-        team_id = teams.get_or_create(session, contest_id, name)
+        team_id = players.get_or_create_team(session, contest_id, name)
         for person_id in members:
-            teams.move_member(session, contest_id, team_id, person_id)
+            players.move_member(session, contest_id, team_id, person_id)
     detail = f"{len(members_by_team)} 队，{sum(len(members) for members in members_by_team.values())} 人"
     audit.record(session, now, author.actor, author.via, "竞赛队员名单", f"contest:{contest_id}", detail=detail)
-    return len(teams.list_members(session, contest_id))
+    return len(players.list_members(session, contest_id))

@@ -21,7 +21,7 @@ from bot.services.library.catalog import Catalog
 from bot.services.study import quiz
 from bot.services.study.current_task import OpenSittingFacts
 from bot.services.study.quiz import TAPPED_KINDS, AskedQuestion
-from bot.storage.contest import contests, players, teams
+from bot.storage.contest import contests, players
 from bot.storage.contest.contests import ContestItem
 from bot.storage.contest.players import ContestSet, Participant
 from bot.storage.people import audience
@@ -165,19 +165,19 @@ def join(session: Session, contest: Contest, me: Learner, now: datetime) -> bool
     unit_id = players.unit_of(session, me.id, day_of(now))
     strength = players.recent_accuracy(session, me.id, now) if contest.rules.league else 0
     first = players.join(session, contest.id, me.id, unit_id, strength, now)
-    if first and contest.rules.teams == "unit" and teams.team_of(session, contest.id, me.id) is None:
-        path = teams.unit_path(session, unit_id)
+    if first and contest.rules.teams == "unit" and players.team_of(session, contest.id, me.id) is None:
+        path = players.unit_path(session, unit_id)
         if path is not None:
-            teams.add_members(session, contest.id, teams.get_or_create(session, contest.id, path, unit_id), [me.id])
+            players.add_members(session, contest.id, players.get_or_create_team(session, contest.id, path, unit_id), [me.id])
     return first
 
 
 def standing(session: Session, contest: Contest, person_id: int, now: datetime) -> ContestStanding:
     sets = tuple(players.list_sets(session, contest.id, person_id))
     today = sum(contest_set.day == day_of(now) for contest_set in sets)
-    team = teams.team_of(session, contest.id, person_id)
+    team = players.team_of(session, contest.id, person_id)
     left = max(0, contest.rules.sets_a_day - today)
-    return ContestStanding(contest, players.get(session, contest.id, person_id), sets, left, "" if team is None else team[1])
+    return ContestStanding(contest, players.get(session, contest.id, person_id), sets, left, "" if team is None else team.name)
 
 
 def begin_set(session: Session, catalog: Catalog, me: Learner, contest_id: int, now: datetime, rng: random.Random) -> AskedQuestion:

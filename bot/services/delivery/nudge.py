@@ -19,7 +19,7 @@ from bot.domain.reports import Scope
 from bot.domain.times import day_of, start_of
 from bot.services.campaign import manage
 from bot.services.campaign.push import DRAFT_VALID_FOR
-from bot.services.delivery.due_tasks import last_task_of
+from bot.services.delivery.reminder_messages import last_task_of
 from bot.services.hours.forecast import report_query
 from bot.services.library.catalog import Catalog
 from bot.storage import campaign as campaign_rows

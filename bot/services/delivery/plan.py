@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from sqlmodel import Session
 
 from bot.domain.campaign.content import CampaignContent, render_content
-from bot.domain.contest.contest import contest_of_target
-from bot.domain.delivery.outbound_message import OutboundMessage
+from bot.domain.delivery.outbound_message import OutboundMessage, ReadyMessage
 from bot.domain.delivery.platform_limits import WECHAT_WINDOW
 from bot.domain.delivery.quiet_hours import ACTIVE_FOR, BUSY_DELAY, PRIORITY, URGENT_PRIORITY, DeliveryRule, chosen_hour, quiet_hours_end
-from bot.domain.exam.exam import RESUME_TARGET, exam_of_target
+from bot.domain.exam.exam import RESUME_TARGET
 from bot.domain.message import Address, Reply
 from bot.domain.people.person import Preference
 from bot.services.delivery import reminder_messages
@@ -26,6 +26,10 @@ NOWHERE, TRIED, WINDOW = "没有可用渠道", "各渠道都没有送达", "微�
 QUIET, CHOSEN, BUSY = "等免打扰时段结束", "等本人设定的时间", "等手头的任务做完"
 STUDY_KINDS = ("lesson", "daily", "series", "digest")
 """What comes at the hour that a person chose; a notice does not wait for it."""
+
+USUAL = Preference()
+ADDRESSED_TO_NOBODY = ("lesson", "series", "daily", "notice", "poll", "invitation")
+"""Kinds of content whose words are the same for everybody, so that one plan renders them once."""
 
 MAX_PERSONAL_TEXTS = 200
 """Texts made for one person each in one plan: each takes a handful of queries, and a plan is good for seconds only."""
@@ -41,32 +45,16 @@ class OpenChannels:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyDelivery:
-    """A delivery that may be sent now, on one channel, on which the person last spoke at `last_heard`.
-
-    `beyond_window`: the channel reaches people who have not spoken lately.
-    """
+class ReadyDelivery(ReadyMessage):
+    """A delivery that may be sent now, on one channel; `fallbacks` are further channels that may be tried when this one fails."""
 
     queued: QueuedDelivery
-    message: OutboundMessage
-    rank: int
-    last_heard: datetime | None
     fallbacks: int
-    """Further channels that may be tried when this one fails."""
-    beyond_window: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryGroup:
-    """What goes into one call: the same reply on one channel."""
-
-    channel: str
-    ready: tuple[ReadyDelivery, ...]
 
 
 @dataclass(slots=True)
 class DeliveryPlan:
-    """A batch, sorted: what goes now, what waits until when and why, what need not go any more and why."""
+    """A batch, sorted: what goes now, the most urgent first, what waits until when and why, what need not go any more and why."""
 
     ready: list[ReadyDelivery] = field(default_factory=list)
     later: list[tuple[int, datetime, str]] = field(default_factory=list)
@@ -91,6 +79,7 @@ def plan_deliveries(
     personal = _personal_replies(session, catalog, facts, personal_now, now)
     result = DeliveryPlan(later=[(delivery.id, now, "") for delivery in personal_next])
     served: set[int] = set()
+    rendered: dict[int, Reply] = {}
     postponed = {delivery.id for delivery in personal_next}
     for delivery in order:
         content, rule = facts.content[delivery.occurrence_id], facts.rule[delivery.occurrence_id]
@@ -116,8 +105,11 @@ def plan_deliveries(
             served.add(delivery.person_id)
             if content.kind == "reminder":
                 facts.reminded[delivery.person_id].add(delivery.id)
-            reply = personal.get(delivery.id) or render_content(content, catalog, facts.learner[delivery.person_id], delivery.occurrence_id)
-            result.ready.append(_ready_delivery(facts, delivery, reply, rank, routes, channels))
+            if (reply := personal.get(delivery.id) or rendered.get(delivery.occurrence_id)) is None:
+                reply = render_content(content, catalog, facts.learner[delivery.person_id], delivery.occurrence_id)
+                if content.kind in ADDRESSED_TO_NOBODY and delivery.id not in personal:
+                    rendered[delivery.occurrence_id] = reply
+            result.ready.append(_ready_delivery(facts, delivery, reply, routes, channels))
     return result
 
 
@@ -154,8 +146,8 @@ def _skip_reason(facts: RecipientFacts, delivery: QueuedDelivery, content: Campa
         return GONE
     if person_id in facts.away:
         return facts.away[person_id]
-    trial, contest, exam = facts.rule[delivery.occurrence_id].trial, contest_of_target(content.target), exam_of_target(content.target)
-    if (contest in facts.ended_contests or exam in facts.ended_exams) and not trial:
+    trial = facts.rule[delivery.occurrence_id].trial
+    if delivery.occurrence_id in facts.ended and not trial:
         return ENDED
     if delivery.id in facts.done and not trial:
         return DONE
@@ -170,8 +162,8 @@ def _waiting_until(
     """Until when somebody is left in peace, and why. In an exam nothing is said but what concerns it, whatever the hour (bot/docs/rules.md S28)."""
     if (until := facts.exam_until.get(delivery.person_id)) is not None and content.target != RESUME_TARGET:
         return min(until, now + BUSY_DELAY), BUSY
-    preference = facts.preference.get(delivery.person_id, Preference())
-    if rule.quiet and (until := quiet_hours_end(now, preference)) is not None:
+    preference = facts.preference.get(delivery.person_id, USUAL)
+    if rule.quiet and (until := _quiet_until(now, preference)) is not None:
         return until, QUIET
     if content.kind in STUDY_KINDS and preference.push_at and rule.quiet and (chosen_time := chosen_hour(now, preference.push_at)) is not None:
         return chosen_time, CHOSEN
@@ -180,6 +172,12 @@ def _waiting_until(
         if heard is not None and now - heard < ACTIVE_FOR:
             return now + BUSY_DELAY, BUSY
     return None
+
+
+@lru_cache(maxsize=4096)
+def _quiet_until(now: datetime, preference: Preference) -> datetime | None:
+    """`quiet_hours_end`; in one plan nearly everybody has chosen the same."""
+    return quiet_hours_end(now, preference)
 
 
 def _routes(
@@ -198,7 +196,9 @@ def _routes(
     speakable = [account for account in untried if account.channel != "wechat" or _is_wechat_open(account, now, channels)]
     if not speakable:
         return WINDOW
-    preferred = facts.preference.get(delivery.person_id, Preference()).channel
+    if len(speakable) == 1:
+        return speakable
+    preferred = facts.preference.get(delivery.person_id, USUAL).channel
 
     def order(account: ReachableAccount) -> tuple[int, bool, bool, float, int]:
         named = rule.channels.index(account.channel) if rule.channels else 0
@@ -224,9 +224,9 @@ def _channel_order(account: ReachableAccount, channels: OpenChannels) -> int:
 
 
 def _ready_delivery(
-    facts: RecipientFacts, delivery: QueuedDelivery, reply: Reply, rank: int, routes: Sequence[ReachableAccount], channels: OpenChannels
+    facts: RecipientFacts, delivery: QueuedDelivery, reply: Reply, routes: Sequence[ReachableAccount], channels: OpenChannels
 ) -> ReadyDelivery:
     first = routes[0]
     message = OutboundMessage(Address(first.channel, first.app, first.user), reply, f"d{delivery.id}")
     fallbacks = len(routes) - 1 if facts.rule[delivery.occurrence_id].fallback else 0
-    return ReadyDelivery(delivery, message, rank, first.last_heard, fallbacks, first.channel in channels.beyond_window)
+    return ReadyDelivery(message, first.last_heard, first.channel in channels.beyond_window, delivery, fallbacks)

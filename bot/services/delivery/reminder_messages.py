@@ -1,36 +1,42 @@
-"""The texts of reminders and digests for one person, made at the moment of sending: who has done everything meanwhile gets none."""
+"""The texts of reminders and digests for one person, made at the moment of sending from the tasks that are still open: who has done all gets none."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from sqlmodel import Session
 
+from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign.content import CORRECTION, NUDGE, CampaignContent
 from bot.domain.delivery.reminders import (
     DUE_REMINDER,
     ESCALATION,
     HEAD_OFFSET,
+    LAST_OFFSET,
     LIAISON_OFFSET,
+    LOOKBACK,
     WEEKLY_DIGEST,
     ReminderTask,
     by_urgency,
+    deadline_of,
     names_text,
     task_line,
+    workday_offset,
 )
 from bot.domain.hours.policy import hours_text, quotas, shown_hours, total_hours
 from bot.domain.message import Option, Reply
-from bot.domain.times import chinese_day, day_of
+from bot.domain.times import chinese_day, day_of, start_of
 from bot.services.delivery import correction_messages
-from bot.services.delivery.due_tasks import last_task_of, open_tasks_by_person, tasks_with_deadline
 from bot.services.hours import forecast
 from bot.services.library.catalog import Catalog
 from bot.services.study import streak as study_streak
 from bot.storage.delivery import completion, reminders
 from bot.storage.hours import ledger
 from bot.storage.people import accounts
+from bot.storage.system import switches
 
 PERSONAL_TARGETS = (DUE_REMINDER, ESCALATION, WEEKLY_DIGEST, NUDGE)
 HOURS_BUTTON = Option("我的学时", "我的学时")
@@ -181,3 +187,41 @@ def _escalations(session: Session, catalog: Catalog, people: Collection[int], to
             lines.append(f"{task_line(task)}：{names_text([names[person_id][0] for person_id in behind])}")
         replies[recipient] = Reply("\n".join(lines))
     return replies
+
+
+# ── The tasks that are still open, which reminders, digests and 催学 all read ──
+
+
+def tasks_with_deadline(session: Session, calendar: Calendar, today: date) -> list[ReminderTask]:
+    """What has a deadline that is not long over, with the working days from it to today."""
+    tasks: list[ReminderTask] = []
+    pauses = switches.pause_spans(session)
+    for task, rule in reminders.sent_with_deadline(session, start_of(today) - LOOKBACK):
+        try:
+            deadline = deadline_of(rule, task.fired_on, calendar, pauses)
+            passed = 0 if deadline is None else workday_offset(deadline, today, calendar)
+        except UnknownYear:
+            # Nobody knows how many working days lie between; it is reminded of once the year has been entered.
+            continue
+        if deadline is not None and passed <= LAST_OFFSET:
+            tasks.append(replace(task, deadline=deadline, offset=passed))
+    return tasks
+
+
+def last_task_of(session: Session, calendar: Calendar, campaign_id: int, today: date) -> ReminderTask | None:
+    """The last time a campaign fell due, whether it has a deadline or not."""
+    last = reminders.last_task(session, campaign_id)
+    if last is None:
+        return None
+    return next((task for task in tasks_with_deadline(session, calendar, today) if task.occurrence_id == last[0].occurrence_id), last[0])
+
+
+def open_tasks_by_person(
+    session: Session, tasks: Iterable[ReminderTask], today: date, only: Collection[int] | None = None
+) -> dict[int, list[ReminderTask]]:
+    """Who has which of the tasks still to do."""
+    open_tasks: dict[int, list[ReminderTask]] = defaultdict(list)
+    for task in tasks:
+        for person_id in completion.open_people(session, task, today, only):
+            open_tasks[person_id].append(task)
+    return open_tasks

@@ -24,8 +24,7 @@ from bot.domain.delivery.reminders import (
 )
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.campaign.notifications import notify
-from bot.services.delivery.due_tasks import open_tasks_by_person, tasks_with_deadline
-from bot.services.delivery.reminder_messages import escalation_recipients, overdue_tasks
+from bot.services.delivery.reminder_messages import escalation_recipients, open_tasks_by_person, overdue_tasks, tasks_with_deadline
 from bot.services.library.catalog import Catalog
 from bot.storage.delivery import reminders
 from bot.storage.system import switches

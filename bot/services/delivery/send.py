@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from bot.domain.delivery.outbound_message import SendReceipt
+from bot.domain.delivery.outbound_message import MessageGroup, SendReceipt
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit
 from bot.services.delivery import quota
-from bot.services.delivery.plan import DeliveryGroup, ReadyDelivery
-from bot.services.delivery.quota import PAUSE_SECONDS, DeliveryQuota, QuotaShare
+from bot.services.delivery.plan import ReadyDelivery
+from bot.services.delivery.quota import PAUSE_SECONDS, QuotaShare, TakenGroups
 from bot.storage.delivery import queue
 from bot.storage.delivery.queue import SendResult
 from bot.storage.system import audit
@@ -20,63 +19,22 @@ from bot.storage.system import audit
 SYSTEM = "system"
 
 
-@dataclass(slots=True)
-class BegunDeliveries:
-    """What of some groups may be said from now on, group by group, and the moment before which there is no use in asking for more."""
-
-    groups: list[DeliveryGroup] = field(default_factory=list)
-    wait_until: datetime | None = None
-    remaining: list[DeliveryGroup] = field(default_factory=list)
-
-
-def group_deliveries(ready: Sequence[ReadyDelivery], sizes: dict[str, int]) -> dict[str, list[DeliveryGroup]]:
-    """By channel, the most urgent first; each group at most what the channel takes in one call."""
-    by_reply: dict[tuple[int, str, str], list[ReadyDelivery]] = {}
-    for delivery in sorted(ready, key=lambda each: (each.rank, each.queued.id)):
-        by_reply.setdefault((delivery.rank, delivery.message.to.channel, repr(delivery.message.reply)), []).append(delivery)
-    by_channel: dict[str, list[DeliveryGroup]] = {}
-    for (_, channel, _), same_reply in by_reply.items():
-        size = sizes.get(channel, 1)
-        by_channel.setdefault(channel, []).extend(
-            DeliveryGroup(channel, tuple(same_reply[start : start + size])) for start in range(0, len(same_reply), size)
-        )
-    return by_channel
-
-
-def within_quota(
-    session: Session,
-    groups: Sequence[DeliveryGroup],
-    now: datetime,
-    limits: tuple[PlatformLimit, ...],
-    begin_share: Callable[[QuotaShare], Sequence[ReadyDelivery]],
-) -> BegunDeliveries:
-    """Take what the quotas of a channel allow, group by group; `begin_share` says which of a share really go."""
-    result = BegunDeliveries()
-    channel_quota = DeliveryQuota(session, groups[0].channel, now, limits)
-    for position, group in enumerate(groups):
-        share = channel_quota.look(group)
-        if going := tuple(begin_share(share)):
-            channel_quota.take(going)
-            result.groups.append(DeliveryGroup(group.channel, going))
-        if share.wait is not None:
-            result.remaining = [*([DeliveryGroup(group.channel, share.rest)] if share.rest else []), *groups[position + 1 :]]
-            result.wait_until = share.wait
-            break
-    channel_quota.close()
-    return result
-
-
 def begin(
-    session: Session, groups: Sequence[DeliveryGroup], holder: str, now: datetime, lease_seconds: float, limits: tuple[PlatformLimit, ...] = LIMITS
-) -> BegunDeliveries:
+    session: Session,
+    groups: Sequence[MessageGroup[ReadyDelivery]],
+    holder: str,
+    now: datetime,
+    lease_seconds: float,
+    limits: tuple[PlatformLimit, ...] = LIMITS,
+) -> TakenGroups[ReadyDelivery]:
     """Take what the quotas allow and mark it as under way; what a person's own limit holds back is put off, what the channel's does is left."""
 
-    def mark(share: QuotaShare) -> list[ReadyDelivery]:
-        queue.put_off(session, share.put_off, holder)
-        begun = queue.begin(session, [delivery.queued.id for delivery in share.going], holder, groups[0].channel, now, lease_seconds)
-        return [delivery for delivery in share.going if delivery.queued.id in begun]
+    def mark(share: QuotaShare[ReadyDelivery]) -> list[ReadyDelivery]:
+        queue.put_off(session, [(ready.queued.id, until, reason) for ready, until, reason in share.put_off], holder)
+        begun = queue.begin(session, [ready.queued.id for ready in share.going], holder, groups[0].channel, now, lease_seconds)
+        return [ready for ready in share.going if ready.queued.id in begun]
 
-    return within_quota(session, groups, now, limits, mark)
+    return quota.take(session, groups, now, limits, mark)
 
 
 def send_result(ready: ReadyDelivery, receipt: SendReceipt, now: datetime) -> SendResult:
@@ -102,10 +60,10 @@ def send_result(ready: ReadyDelivery, receipt: SendReceipt, now: datetime) -> Se
     return SendResult(delivery.id, "queued", receipt.error, not_before=retry_at)
 
 
-def settle(session: Session, group: DeliveryGroup, results: Sequence[SendResult], holder: str, now: datetime) -> None:
+def settle(session: Session, group: MessageGroup[ReadyDelivery], results: Sequence[SendResult], holder: str, now: datetime) -> None:
     """Write down what became of a call."""
     queue.settle(session, results, holder, now)
-    quota.give_back(session, group, [delivery for delivery, result in zip(group.ready, results, strict=True) if result.state == "queued"])
+    quota.give_back(session, [ready for ready, result in zip(group.ready, results, strict=True) if result.state == "queued"], now)
 
 
 def audit_stop(session: Session, channel: str, error: str, until: datetime, now: datetime) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import insert
-from sqlmodel import Session, select
+from sqlalchemy import insert, select
+from sqlmodel import Session
 
+from bot.storage.db.query import table
 from bot.storage.tables.people import AccountRow, PersonRow, PostRow, RoleRow, UnitRow
+
+_ACCOUNT, _PERSON, _POST, _ROLE, _UNIT = (table(row) for row in (AccountRow, PersonRow, PostRow, RoleRow, UnitRow))
 
 ROOT = "某市机关事务管理局"
 LEADERS = f"{ROOT}/局领导"
@@ -92,7 +95,7 @@ def create_bureau(session: Session, today: date, now: datetime) -> dict[str, int
     """Write the bureau; the row of each person by staff number."""
     units = _create_units(session)
     session.execute(
-        insert(PersonRow),
+        insert(_PERSON),
         [
             {
                 "staff_no": member.staff_no,
@@ -105,17 +108,17 @@ def create_bureau(session: Session, today: date, now: datetime) -> dict[str, int
             for member in PEOPLE
         ],
     )
-    person_ids = {staff_no: person_id for staff_no, person_id in session.exec(select(PersonRow.staff_no, PersonRow.id)) if person_id is not None}
-    session.execute(insert(PostRow), _post_rows(units, person_ids, today))
+    person_ids = {row[0]: row[1] for row in session.execute(select(_PERSON.c.staff_no, _PERSON.c.id))}
+    session.execute(insert(_POST), _post_rows(units, person_ids, today))
     session.execute(
-        insert(AccountRow),
+        insert(_ACCOUNT),
         [
             {"channel": "local", "user": member.staff_no, "person_id": person_ids[member.staff_no], "bound_at": now, "bound_by": "demo"}
             for member in PEOPLE
         ],
     )
     session.execute(
-        insert(RoleRow),
+        insert(_ROLE),
         [{"person_id": person_ids[staff_no], "role": role, "unit_id": units[unit] if unit else None} for staff_no, role, unit in ROLES],
     )
     return person_ids
@@ -130,11 +133,8 @@ def _create_units(session: Session) -> dict[str, int]:
     unit_ids: dict[str, int] = {}
     for path in UNITS:
         parent, _, name = path.rpartition("/")
-        unit = UnitRow(parent_id=unit_ids.get(parent), name=name, path=path)
-        session.add(unit)
-        session.flush()
-        assert unit.id is not None
-        unit_ids[path] = unit.id
+        statement = insert(_UNIT).values(parent_id=unit_ids.get(parent), name=name, path=path).returning(_UNIT.c.id)
+        unit_ids[path] = session.execute(statement).scalar_one()
     return unit_ids
 
 

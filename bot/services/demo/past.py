@@ -14,8 +14,8 @@ from datetime import date, datetime, time, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import insert
-from sqlmodel import Session, col, select
+from sqlalchemy import insert, select
+from sqlmodel import Session
 
 from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
 from bot.domain.library.library import Lesson, expected_reading_seconds
@@ -24,8 +24,11 @@ from bot.domain.times import SHANGHAI, day_of
 from bot.services.demo.bureau import PEOPLE, BureauMember, join_date
 from bot.services.library.catalog import Catalog
 from bot.services.study.quiz import DAILY_SIZE
+from bot.storage.db.query import table
+from bot.storage.library import StoredRule, add_rule
 from bot.storage.study import mistakes
-from bot.storage.tables.hours import DayTotalRow, EntryRow, RuleRow, YearTotalRow
+from bot.storage.tables.columns import Row
+from bot.storage.tables.hours import DayTotalRow, EntryRow, YearTotalRow
 from bot.storage.tables.study import AnswerRow, PageViewRow, ReadingRow, SittingItemRow, SittingRow
 
 HOUR = 2700
@@ -57,8 +60,7 @@ def _with_meetings(session: Session, policy: HoursPolicy, since: date, now: date
     if any(rule.line == "D6" for rule in policy.versions):
         return policy
     body = json.dumps(D6, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    session.add(RuleRow(line="D6", version=1, valid_from=since, digest=sha256(body.encode()).hexdigest(), body=body, loaded_at=now))
-    session.flush()
+    add_rule(session, StoredRule("D6", 1, since, sha256(body.encode()).hexdigest(), body), now)
     return policy
 
 
@@ -255,9 +257,10 @@ def write_rows(session: Session, rows: DemoRows) -> None:
     rows.answers.sort(key=lambda answer: answer["recorded_at"])
     rows.readings.sort(key=lambda reading: reading["closed_at"])
     _insert(session, SittingRow, rows.sittings)
+    sittings, readings = table(SittingRow), table(ReadingRow)
     sitting_ids = {
         (row[1], row[2]): row[0]
-        for row in session.exec(select(SittingRow.id, SittingRow.person_id, SittingRow.scope).where(col(SittingRow.kind) == "daily"))
+        for row in session.execute(select(sittings.c.id, sittings.c.person_id, sittings.c.scope).where(sittings.c.kind == "daily"))
     }
     for answer in rows.answers:
         answer["sitting_id"] = sitting_ids[answer["person_id"], day_of(answer["recorded_at"]).isoformat()]
@@ -271,16 +274,17 @@ def write_rows(session: Session, rows: DemoRows) -> None:
         mistakes.save_entries(session, [(person_id, entry)])
     _insert(session, ReadingRow, rows.readings)
     reading_ids = {
-        (row[1], row[2], row[3]): row[0] for row in session.exec(select(ReadingRow.id, ReadingRow.person_id, ReadingRow.lesson, ReadingRow.opened_at))
+        (row[1], row[2], row[3]): row[0]
+        for row in session.execute(select(readings.c.id, readings.c.person_id, readings.c.lesson, readings.c.opened_at))
     }
     _insert(session, PageViewRow, [{"reading_id": reading_ids[reading_key], **view} for reading_key, view in rows.views])
     _insert(session, EntryRow, rows.entries)
     _write_totals(session, rows)
 
 
-def _insert(session: Session, table: Any, rows: list[dict[str, Any]]) -> None:
+def _insert(session: Session, kind: type[Row], rows: list[dict[str, Any]]) -> None:
     if rows:
-        session.execute(insert(table), rows)
+        session.execute(insert(table(kind)), rows)
 
 
 def _write_totals(session: Session, rows: DemoRows) -> None:

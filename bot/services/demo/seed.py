@@ -8,13 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, select
+from sqlalchemy import select
+from sqlmodel import Session
 
 from bot.domain.message import Refusal
 from bot.domain.times import day_of
 from bot.services.demo import bureau, exams, past
 from bot.services.library.catalog import Catalog
+from bot.storage.db.query import Query, table
 from bot.storage.tables.people import PersonRow, UnitRow
+
+_PERSON, _UNIT = table(PersonRow), table(UnitRow)
+_ANYBODY = Query(select(_PERSON.c.id).limit(1), gives=int)
+_ROOT = Query(select(_UNIT.c.id).where(_UNIT.c.path == bureau.ROOT), gives=int)
 
 LEARNER = ("每日", "学习", "考试", "竞赛", "错题", "我的学时", "帮助")
 
@@ -45,7 +51,7 @@ PERSONAS = (
 
 def holds_demo(session: Session) -> bool:
     """True when the people in this database are the made-up bureau's."""
-    return session.exec(select(UnitRow.id).where(UnitRow.path == bureau.ROOT)).first() is not None
+    return _ROOT.first(session) is not None
 
 
 def seed(session: Session, catalog: Catalog, now: datetime) -> None:
@@ -53,11 +59,10 @@ def seed(session: Session, catalog: Catalog, now: datetime) -> None:
 
     The page of the demo lets everybody speak for everybody: it must never stand before a real roster.
     """
-    if session.exec(select(PersonRow.id).limit(1)).first() is not None:
+    if _ANYBODY.first(session) is not None:
         if not holds_demo(session):
             raise Refusal("数据库里已有真实的花名册，演示模式只能用在空库上：请去掉 --demo，或用 BOT_DATABASE_URL 换一个库。")
         return
     people = bureau.create_bureau(session, day_of(now), now)
     past.write_history(session, catalog, people, now)
-    session.flush()
     exams.create_past_exam(session, catalog, people, now)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.exam.exam import CLOSE_DELAY, Attempt, Exam
 from bot.domain.grading.correction import sum_grades
 from bot.domain.times import day_of
+from bot.logs import get_logger
 from bot.services.hours import credit
 from bot.services.library.catalog import Catalog
 from bot.services.study import mistakes
@@ -20,7 +20,7 @@ from bot.storage.exam import attempts as exam_attempts
 from bot.storage.exam import exams as exam_exams
 from bot.storage.study import current_task, grades, sittings
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BATCH_SIZE = 200
 """How many attempts one run closes or announces, so that answers are written in between."""

@@ -6,17 +6,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import structlog
 from sqlmodel import Session
 
 from bot.domain.exam import paper
 from bot.domain.exam.blueprint import Blueprint
 from bot.domain.exam.exam import Exam
 from bot.domain.exam.paper import CandidateItem, PaperPlan, build_plan, expected_difficulty, find_shortages, may_shuffle
+from bot.logs import get_logger
 from bot.services.library.catalog import Catalog
 from bot.storage.exam import attempts, exams
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PREPARE_AHEAD = timedelta(minutes=10)
 """How long before its opening an exam is made ready."""

@@ -18,7 +18,7 @@ from bot.domain.grading.correction import rank_by_score
 from bot.domain.message import Refusal
 from bot.services.certificate import certificates as certificate_certificates
 from bot.services.certificate.certificates import earned_facts, source_of, update_certificate
-from bot.services.contest import closing, live_results
+from bot.services.contest import closing, live_scoring
 from bot.services.contest import manage as contest_manage
 from bot.services.exam import finish, manage
 from bot.services.grading.correction_subject import CorrectionAct, CorrectionSubject, PaperStanding
@@ -137,6 +137,6 @@ class ContestSubject(CorrectionSubject):
 
     def recompute(self, session: Session, catalog: Catalog, sittings: Collection[int], act: CorrectionAct) -> Mapping[int, str]:
         if (live_contest := live_state.lock(session, self.ref)) is not None:
-            live_results.save_results(session, live_contest)
+            live_scoring.save_results(session, live_contest)
         closing.recount(session, self.ref, act.now)
         return {}

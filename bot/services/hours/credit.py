@@ -81,6 +81,22 @@ class ItemCredit:
     law: str
 
 
+@dataclass(frozen=True, slots=True)
+class SetCredit:
+    """What the items of one set earned together in seconds, what a cap refused and why, and the rule."""
+
+    credited: int
+    refused: int
+    reason: str
+    rule: RuleVersion
+
+
+def credit_of_set(session: Session, policy: HoursPolicy, sitting_id: int, day: date) -> SetCredit:
+    """What the answers of a sitting earned, each entry being of the moment of its answer."""
+    refused, reason = ledger.refused_in_sitting(session, sitting_id)
+    return SetCredit(ledger.earned_in_sitting(session, sitting_id), refused, reason, policy.at("D3", day))
+
+
 def item_source(day: date, question: str) -> str:
     """A practised item as a source of the ledger: once a year."""
     return f"{day.year}:{question}"

@@ -16,14 +16,18 @@ from bot.services.library.catalog import Catalog
 from bot.storage.people import leave
 from bot.storage.reports import forecast
 
+LATE_DAYS = 90
+"""Before so few days are left of the year nobody is told that it is too late."""
+
 
 @dataclass(frozen=True, slots=True)
 class PersonalOutlook:
-    """One person's outlook; `plan` is None when self-study cannot do it."""
+    """One person's outlook; `plan` is None when self-study cannot do it. `days_left` are those of the year, the days off among them."""
 
     outlook: Outlook
     plan: CatchUpPlan | None
     left: StudyLeft
+    days_left: int
 
 
 def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, now: datetime) -> PersonalOutlook | None:
@@ -46,7 +50,7 @@ def outlook_of(session: Session, catalog: Catalog, person_id: int, tier: str, no
     done = forecast.studied(session, [person_id], ask).get(person_id, StudyDone())
     left = study_left(done, catalog.library.lessons_for(tier, today), len(catalog.drawn), catalog.policy, today)
     days = [day for day in year.between(today + ONE_DAY, date(today.year, 12, 31)) if not any(day in stay for stay in away)]
-    return PersonalOutlook(outlook, catch_up_plan(outlook, left, days, catalog.policy, today), left)
+    return PersonalOutlook(outlook, catch_up_plan(outlook, left, days, catalog.policy, today), left, (date(today.year, 12, 31) - today).days)
 
 
 def report_query(catalog: Catalog, today: date) -> ReportQuery:
@@ -59,6 +63,8 @@ def outlook_sentence(personal: PersonalOutlook | None) -> str:
     if personal is None or personal.outlook.reached:
         return ""
     outlook = personal.outlook
+    if outlook.expected <= outlook.margin and personal.days_left > LATE_DAYS:
+        return f"🔭 学得还少，看不出年底会怎样。{_plan_sentence(personal)}"
     head = f"🔭 按今年的进度，年底预计 {hours_text(outlook.expected)} 学时（±{hours_text(outlook.margin)}）"
     if not outlook.will_miss:
         return f"{head}，{'刚够，别松劲' if outlook.doubtful else '能达标'}。"
@@ -74,4 +80,7 @@ def _plan_sentence(personal: PersonalOutlook) -> str:
         return f"每个工作日 {personal.plan.minutes} 分钟，{chinese_day(personal.plan.day)}{'总量够数' if short else '达标'}。{together}"
     if not personal.outlook.missing:
         return together
-    return f"光靠自学来不及了（没学的课和题约值 {(personal.left.lessons + personal.left.items) // 60} 分钟），请参加集体学法、考试或培训。"
+    worth = f"没学的课和题约值 {(personal.left.lessons + personal.left.items) // 60} 分钟"
+    if personal.days_left > LATE_DAYS:
+        return f"自学之外还要参加集体学法、考试或培训（{worth}），时间够，先从今天的「每日」做起。"
+    return f"光靠自学来不及了（{worth}），请参加集体学法、考试或培训。"

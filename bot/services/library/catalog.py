@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from bot.domain.delivery.platform_limits import LIMITS, PlatformLimit
 from bot.domain.hours.policy import HoursPolicy, RuleVersion
 from bot.domain.library.library import Library
 from bot.domain.library.question import Question, canonical_question, question_body, question_digest, question_from_body
 from bot.domain.times import day_of
-from bot.storage.db.query import Statement
-from bot.storage.files.policies import PolicyFile
-from bot.storage.tables.hours import RuleRow
-from bot.storage.tables.library import QuestionStateRow, QuestionVersionRow
+from bot.storage import library as rows
+from bot.storage.library import QuestionState, QuestionVersion, StoredRule
 
-_BODY = Statement("SELECT body FROM question_version WHERE id = :id")
+if TYPE_CHECKING:
+    from bot.storage.files.policies import PolicyFile
+
 REMOVED_FROM_BANK = "题库中已无此题"
 
 
@@ -50,8 +49,7 @@ class Catalog:
         """A question in the version of a row, whatever its file says today."""
         question = self._versions.get(version_id)
         if question is None:
-            row = _BODY.one(session, id=version_id)
-            question = self._versions[version_id] = question_from_body(json.loads(row[0]))
+            question = self._versions[version_id] = question_from_body(json.loads(rows.version_body(session, version_id)))
         return question
 
 
@@ -64,12 +62,8 @@ def load_catalog(session: Session, library: Library, policy: PolicyFile, now: da
 
 def read_catalog(session: Session, library: Library, chars_a_minute: int = 400) -> Catalog:
     """The catalog as the database stands; writes nothing."""
-    active = session.exec(select(QuestionStateRow.question, QuestionStateRow.version_id).where(QuestionStateRow.state == "active"))
-    versions = tuple(
-        RuleVersion(rule.line, rule.version, rule.valid_from, json.loads(rule.body))
-        for rule in session.exec(select(RuleRow).order_by(RuleRow.line, col(RuleRow.version)))
-    )
-    drawn = {question: version_id for question, version_id in active if question in library.questions}
+    versions = tuple(RuleVersion(rule.line, rule.version, rule.valid_from, json.loads(rule.body)) for rule in rows.stored_rules(session))
+    drawn = {question: version_id for question, version_id in rows.active_questions(session) if question in library.questions}
     return Catalog(
         library, HoursPolicy(versions), drawn, chars_a_minute, {version: library.questions[question] for question, version in drawn.items()}
     )
@@ -77,69 +71,34 @@ def read_catalog(session: Session, library: Library, chars_a_minute: int = 400) 
 
 def _load_questions(session: Session, library: Library, now: datetime) -> None:
     bank_of = {question: bank.id for bank in library.banks.values() for question in bank.questions}
-    states = {state.question: state for state in session.exec(select(QuestionStateRow))}
-    current = {
-        row.id: (row.version, row.digest)
-        for row in session.exec(select(QuestionVersionRow).where(col(QuestionVersionRow.id).in_(select(QuestionStateRow.version_id))))
-    }
-    changed: list[tuple[str, int, str]] = []
+    states, current = rows.question_states(session), rows.current_versions(session)
+    new_versions: list[QuestionVersion] = []
+    changed: list[QuestionState] = []
     for name, question in library.questions.items():
-        state = states.get(name)
-        digest = question_digest(question)
+        state, digest = states.get(name), question_digest(question)
         version, current_digest = current[state.version_id] if state else (0, "")
         if current_digest != digest:
-            changed.append((name, version + 1, digest))
+            body = canonical_question(question_body(question))
+            new_versions.append(QuestionVersion(name, version + 1, bank_of.get(name, ""), digest, body))
         elif state is not None and state.state == "withdrawn" and state.reason == REMOVED_FROM_BANK:
-            state.state, state.reason, state.changed_at = "active", "", now
+            changed.append(replace(state, state="active", reason=""))
+    if new_versions:
+        changed += [QuestionState(name, version_id, "active", "") for name, version_id in rows.add_versions(session, new_versions, now).items()]
+    changed += [
+        replace(state, state="withdrawn", reason=REMOVED_FROM_BANK)
+        for name, state in states.items()
+        if name not in library.questions and state.state == "active"
+    ]
     if changed:
-        session.execute(
-            insert(QuestionVersionRow),
-            [
-                {
-                    "question": name,
-                    "version": version,
-                    "bank": bank_of.get(name, ""),
-                    "digest": digest,
-                    "body": canonical_question(question_body(library.questions[name])),
-                    "loaded_at": now,
-                }
-                for name, version, digest in changed
-            ],
-        )
-        ids = {
-            (row[0], row[1]): row[2] for row in session.exec(select(QuestionVersionRow.question, QuestionVersionRow.version, QuestionVersionRow.id))
-        }
-        for name, version, _ in changed:
-            version_id = ids[name, version]
-            assert version_id is not None
-            state = states.get(name)
-            if state is None:
-                session.add(QuestionStateRow(question=name, version_id=version_id, state="active", changed_at=now))
-            else:
-                state.version_id, state.state, state.reason, state.changed_at = version_id, "active", "", now
-    for name, state in states.items():
-        if name not in library.questions and state.state == "active":
-            state.state, state.reason, state.changed_at = "withdrawn", REMOVED_FROM_BANK, now
-    session.flush()
+        rows.save_states(session, changed, now)
 
 
 def _load_rules(session: Session, policy: PolicyFile, now: datetime) -> None:
     """A changed rule is a new version from today on; only the first version of a line takes the day that the file states."""
-    newest: dict[str, RuleRow] = {}
-    for rule in session.exec(select(RuleRow).order_by(col(RuleRow.version))):
-        newest[rule.line] = rule
+    newest = {rule.line: rule for rule in rows.stored_rules(session)}
     for line, (body, digest) in policy.rules.items():
         current = newest.get(line)
-        if current is not None and current.digest == digest:
-            continue
-        session.add(
-            RuleRow(
-                line=line,
-                version=1 if current is None else current.version + 1,
-                valid_from=policy.valid_from if current is None else max(policy.valid_from, day_of(now)),
-                digest=digest,
-                body=body,
-                loaded_at=now,
-            )
-        )
-    session.flush()
+        if current is None:
+            rows.add_rule(session, StoredRule(line, 1, policy.valid_from, digest, body), now)
+        elif current.digest != digest:
+            rows.add_rule(session, StoredRule(line, current.version + 1, max(policy.valid_from, day_of(now)), digest, body), now)

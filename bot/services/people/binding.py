@@ -61,7 +61,7 @@ class BindingAttempt:
     wait_until: datetime | None = None
 
 
-def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: str = "") -> list[BindingCode]:
+def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: str = "", lifetime: timedelta = CODE_LIFETIME) -> list[BindingCode]:
     """A fresh code for everybody in office without a WeChat account (of a unit's subtree, when named); their old codes are dead.
 
     Raises `Refusal` when no unit, or more than one, has the name.
@@ -71,8 +71,8 @@ def issue_codes(session: Session, now: datetime, *, actor: str, via: str, unit: 
     codes: list[BindingCode] = []
     for person_id, staff_no, name in accounts.people_without_wechat(session, today, path):
         code, salt = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}", secrets.token_hex(16)
-        accounts.save_code(session, person_id, salt, _digest(salt, code), now, now + CODE_LIFETIME)
-        codes.append(BindingCode(staff_no, name, code, now + CODE_LIFETIME))
+        accounts.save_code(session, person_id, salt, _digest(salt, code), now, now + lifetime)
+        codes.append(BindingCode(staff_no, name, code, now + lifetime))
         audit.record(session, now, actor, via, "发放验证码", staff_no)
     return codes
 
@@ -89,7 +89,7 @@ def _unit_path(session: Session, unit: str) -> str:
 
 def _digest(salt: str, code: str) -> str:
     # Fast on purpose: it runs on the one writer, where a slow hash would let strangers stop the service. Eight digits fall to anyone who holds
-    # the table whatever the hash; what protects them is that they are worthless after ten minutes.
+    # the table whatever the hash; what protects them is that they are worthless after a while (ten minutes, or what the operator has set).
     return hashlib.sha256(f"{salt}:{code}".encode()).hexdigest()
 
 
@@ -143,11 +143,12 @@ def _answer_bound_account(session: Session, sender: Address, holder: AccountHold
 def _count_wrong_guess(
     session: Session, sender: Address, guard: BindingGuard, person_id: int | None, message_id: str, now: datetime
 ) -> BindingAttempt:
-    if person_id is not None:
-        accounts.count_wrong_guess(session, person_id, MAX_TRIES)
     if guard.wait_until is not None and now - guard.wait_until > MAX_WAIT:
         guard = BindingGuard()
     fails = guard.fails + 1
+    # The guesser is counted first: a stranger who has used up their own tries has used one of the code's, so that nobody burns a colleague's alone.
+    if person_id is not None and fails % MAX_TRIES == 0:
+        accounts.count_wrong_guess(session, person_id, MAX_TRIES)
     wait_until = guard.wait_until
     if fails % MAX_TRIES == 0:
         wait_until = now + min(FIRST_WAIT * 2 ** min(fails // MAX_TRIES - 1, 10), MAX_WAIT)

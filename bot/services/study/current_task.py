@@ -10,8 +10,10 @@ from sqlmodel import Session
 
 from bot.domain.message import Option, Refusal
 from bot.domain.study.sitting import FORMS, HOLDING_CLAIM, TaskClaim
+from bot.domain.times import day_of
 from bot.services.library.catalog import Catalog
 from bot.storage.study import current_task, readings, sittings
+from bot.storage.tables.columns import moment
 
 PAGE_LEFT = "中途离开，这一页没有读完，不计；回来后重新计时"
 
@@ -68,7 +70,7 @@ def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingT
     for row in readings.open_sittings(session, person_id):
         facts = OpenSittingFacts(*row)
         form = FORMS[facts.kind]
-        if focus != (form.task, facts.ref):
+        if focus != (form.task, facts.ref) and not _is_read_again(session, facts):
             tasks.append(WaitingTask(form.task, facts.ref, f"{sitting_name(session, catalog, facts)}（{facts.answered}/{facts.size}）", form.claim))
     for reading_id, lesson_id in readings.open_readings(session, person_id):
         reading = readings.reading(session, reading_id)
@@ -78,11 +80,17 @@ def waiting(session: Session, catalog: Catalog, person_id: int) -> list[WaitingT
     return sorted(tasks, key=lambda task: task.claim)
 
 
+def _is_read_again(session: Session, facts: OpenSittingFacts) -> bool:
+    """Whether closing questions wait only because a page of their lesson is read again: they come after it."""
+    reading = readings.reading(session, int(facts.scope)) if facts.kind == "lesson" else None
+    return reading is not None and reading.state == "open"
+
+
 def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, claim: TaskClaim | None = None) -> str:
     """Pause what is in hand: a page's clock stops without credit, a sitting keeps its answers. Its name, or nothing when hands are free.
 
     `claim` is that of what comes instead. Raises `Refusal` where it is less than that of a live contest or an exam in hand; without it, the person
-    has said that they leave.
+    has said that they leave, which ends a round that is not `resumable`.
     """
     focus = current_task.focus(session, person_id)
     if focus is None:
@@ -102,10 +110,17 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
             f"您正在进行{name}，先做完它：回复「继续」接着做；确实要放下，请先回复「退出」。", (Option("继续", "继续"), Option("退出", "退出"))
         )
     current_task.drop_focus(session, person_id)
-    if not form.resumable:
+    if claim is None and not form.resumable:
         sittings.close_sitting(session, row_id, "left", now)
         return ""
     return name
+
+
+def close_forgotten(session: Session, person_id: int, now: datetime) -> None:
+    """End the rounds of an earlier day that nobody came back to."""
+    for sitting_id, kind, scope, _, _ in readings.open_sittings(session, person_id):
+        if not FORMS[kind].resumable and day_of(moment(scope.rpartition("@")[2])) < day_of(now):
+            sittings.close_sitting(session, sitting_id, "left", now)
 
 
 def take_up(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:

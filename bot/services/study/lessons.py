@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,8 +10,8 @@ from datetime import datetime, timedelta
 from sqlmodel import Session
 
 from bot.domain.hours.policy import PageCredit, page_credit
-from bot.domain.library.library import Lesson, expected_reading_seconds
-from bot.domain.message import Refusal
+from bot.domain.library.library import Lesson, expected_reading_seconds, fold_name
+from bot.domain.message import Option, Refusal
 from bot.domain.study.sitting import TaskClaim
 from bot.domain.times import SHANGHAI, day_of
 from bot.services.hours import credit as hours_credit
@@ -21,6 +22,7 @@ from bot.storage.study import current_task as study_current_task
 from bot.storage.study import readings, sittings
 from bot.storage.study.readings import OpenReading, PageRead
 
+_LISTED_LENGTH = re.compile(r"[（(]\s*\d{1,3}\s*分钟\s*[)）]$")
 CHANGED = "课程内容已更新，从头重读，此前不计"
 WITHDRAWN = "课程已经下架，没有学完，不计"
 
@@ -57,18 +59,28 @@ def done_this_year(session: Session, person_id: int, now: datetime) -> set[str]:
 
 
 def find_lessons(catalog: Catalog, name: str, tier: str, now: datetime) -> list[Lesson]:
-    """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus."""
+    """The lessons that a name stands for: an id, a title or a part of it, a law or a law set; in the order of the syllabus.
+
+    Names are compared as `fold_name` folds them; what a line of our list has beside the title (· 课名（4 分钟）) may stand there too.
+    """
     lessons = catalog.library.lessons_for(tier, day_of(now))
     if not name:
         return list(lessons)
-    if (exact := [lesson for lesson in lessons if name in (lesson.id, lesson.title)]) or (
-        exact := [lesson for lesson in lessons if lesson.id == name.lower()]
-    ):
+    if exact := [lesson for lesson in lessons if lesson.id == name.lower()]:
         return exact
+    if (titled := lesson_of_title(catalog, name, tier, now)) is not None:
+        return [titled]
     law_set = catalog.library.resolve_set(name)
     law = catalog.library.resolve_law(name)
     laws = law_set.laws if law_set else (law.short,) if law else ()
-    return [lesson for lesson in lessons if lesson.law in laws] if laws else [lesson for lesson in lessons if name in lesson.title]
+    part = fold_name(name)
+    return [lesson for lesson in lessons if (lesson.law in laws if laws else part and part in fold_name(lesson.title))]
+
+
+def lesson_of_title(catalog: Catalog, text: str, tier: str, now: datetime) -> Lesson | None:
+    """The lesson whose whole title a text is, with or without the length that our list adds."""
+    titles = {fold_name(text), fold_name(_LISTED_LENGTH.sub("", text.strip()))}
+    return next((lesson for lesson in catalog.library.lessons_for(tier, day_of(now)) if fold_name(lesson.title) in titles), None)
 
 
 def start(session: Session, catalog: Catalog, person_id: int, lesson: Lesson, now: datetime) -> SentPage:
@@ -161,13 +173,50 @@ def turn_page(
     return quiz.ask_closing_questions(session, catalog, person_id, reading_id, questions, now)
 
 
+def go_to_page(session: Session, catalog: Catalog, person_id: int, reading_id: int, number: int | None, now: datetime) -> SentPage | None:
+    """A page that was read before, or the one before the present (no number), to be read again for its time. None as of `resume`.
+
+    Possible until the lesson is finished: closing questions that were asked wait, and come again after the last page.
+    """
+    reading = readings.reading(session, reading_id)
+    lesson = catalog.library.lessons.get(reading.lesson) if reading else None
+    if reading is None or reading.state not in ("open", "asking"):
+        raise Refusal("这一课已经学完，学时已经计入。发送「学习」学下一课。")
+    if lesson is None or lesson.digest != reading.digest:
+        return resume(session, catalog, person_id, reading_id, now)
+    asking = reading.state == "asking"
+    reached = len(lesson.pages) if asking else max([reading.page, *(page.page for page in readings.pages_read(session, reading_id))])
+    wanted = number or (len(lesson.pages) if asking else reading.page - 1)
+    if wanted < 1:
+        raise Refusal("这就是第一页。")
+    if wanted > reached:
+        raise Refusal(f"还没有读到第 {wanted} 页，请按顺序往下翻。", (Option("下一页", "下一页"),))
+    if asking:
+        paused = current_task.take_up(session, catalog, person_id, "reading", reading_id, TaskClaim.STUDY, now)
+        credit = None
+    else:
+        paused, credit = "", _close_page(session, catalog, reading, lesson, now)
+    readings.set_page(session, reading_id, wanted)
+    readings.send_page(session, reading_id, wanted, now)
+    return SentPage(OpenReading(reading_id, person_id, lesson.id, lesson.digest, wanted, "open"), lesson, wanted, credit, paused)
+
+
+def skimmed_pages(session: Session, reading_id: int) -> list[int]:
+    """The pages that were turned so fast that they are credited nothing, and may be read again."""
+    credited: dict[int, int] = {}
+    for page in readings.pages_read(session, reading_id):
+        credited[page.page] = credited.get(page.page, 0) + page.credited
+    return sorted(number for number, seconds in credited.items() if not seconds)
+
+
 def _close_page(session: Session, catalog: Catalog, reading: OpenReading, lesson: Lesson, now: datetime) -> PageCredit:
     view = readings.page_on_screen(session, reading.id)
     if view is None:
         return PageCredit(0, 0)
     seen = max(0, int((now - view.sent_at) / timedelta(seconds=1)))
     expected = expected_reading_seconds(lesson.pages[reading.page - 1], catalog.chars_a_minute)
-    credit = page_credit(seen, expected, catalog.policy.at("D2", day_of(now)))
+    already = sum(page.credited for page in readings.pages_read(session, reading.id) if page.page == reading.page)
+    credit = page_credit(seen, expected, catalog.policy.at("D2", day_of(now)), already)
     readings.end_page(session, view.id, now, credit.seen, credit.credited, credit.reason)
     return credit
 

@@ -78,6 +78,11 @@ def entries(session: Session, person_id: int, among: Collection[str]) -> list[Mi
     return [entry for entry in mistakes.entries(session, person_id) if entry.question in among]
 
 
+def count_due_on(session: Session, person_id: int, day: date) -> int:
+    """How many questions of the notebook are due by the end of a day."""
+    return sum(day_of(entry.card.due) <= day for entry in mistakes.entries(session, person_id))
+
+
 def review_settings(session: Session, person_id: int) -> ReviewSettings:
     """What a person set for their reviews."""
     return mistakes.review_settings(session, person_id)

@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from bot.domain.library.question import Grade, Question
-from bot.domain.message import Incoming, Refusal
+from bot.domain.message import Incoming, Option, Refusal
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import day_of
 from bot.services.hours.credit import EarnedCredit
@@ -102,6 +102,7 @@ def open_set(
     """A new sitting of a kind, taken in hand; its first question. `worth` is what each counts, in thousandths of a point."""
     form = FORMS[kind]
     paused = current_task.pause(session, catalog, person_id, now, form.claim)
+    current_task.close_forgotten(session, person_id, now)
     key_visibility.require_not_at_exam(session, person_id, now)
     sitting_id = sittings.open_sitting(session, person_id, kind, scope, [(name, catalog.drawn[name]) for name in names], now, worth)
     study_current_task.set_focus(session, person_id, form.task, sitting_id, now)
@@ -159,7 +160,7 @@ def _drawable_of(session: Session, catalog: Catalog, person_id: int, name: str) 
         return _drawable(session, catalog, person_id, catalog.library.questions)
     questions = catalog.library.questions_of(name)
     if questions is None:
-        raise Refusal(unknown_law_text(catalog, name))
+        raise unknown_law(catalog, name)
     return _drawable(session, catalog, person_id, (question.id for question in questions))
 
 
@@ -173,15 +174,21 @@ def start_practice(session: Session, catalog: Catalog, person_id: int, name: str
     return open_set(session, catalog, person_id, "practice", scope, names, now)
 
 
-def unknown_law_text(catalog: Catalog, name: str) -> str:
-    """What to say to a name that has no questions: the right name of a misnomer, or the names there are."""
+def unknown_law(catalog: Catalog, name: str) -> Refusal:
+    """What to say to a name that has no questions: the right name of a misnomer, the nearest there is, or those of the laws."""
     meant = catalog.library.misnomer(name)
     if meant is not None:
-        return f"没有「{name}」这部法，正确名称是《{meant.title}》，请发「练习 {meant.short}」。"
+        return Refusal(f"没有「{name}」这部法，正确名称是《{meant.title}》，请发「练习 {meant.short}」。", (_practise(meant.short),))
     near = difflib.get_close_matches(name, catalog.library.names, n=1)
     if near:
-        return f"没有「{name}」的题。您是想发「练习 {near[0]}」吗？"
-    return f"没有「{name}」的题。现在可以练：{'、'.join(catalog.library.names)}。"
+        return Refusal(f"没有「{name}」的题。您是想发「练习 {near[0]}」吗？", (_practise(near[0]),))
+    banks = {bank.title for bank in catalog.library.banks.values()}
+    laws = [known for known in catalog.library.names if known not in banks]
+    return Refusal(f"没有「{name}」的题。现在可以练：{'、'.join(laws)}。", (Option("练习", "随机练 10 题"),))
+
+
+def _practise(name: str) -> Option:
+    return Option(f"练习 {name}", f"练习 {name}"[:16])
 
 
 def practise_mistakes(session: Session, catalog: Catalog, person_id: int, name: str, now: datetime, rng: random.Random) -> AskedQuestion | None:
@@ -214,7 +221,10 @@ def start_challenge(session: Session, catalog: Catalog, person_id: int, now: dat
 
 
 def ask_closing_questions(session: Session, catalog: Catalog, person_id: int, reading_id: int, names: Sequence[str], now: datetime) -> AskedQuestion:
-    """The closing questions of a lesson."""
+    """The closing questions of a lesson; those that wait because a page was read again come back."""
+    asked_before = sittings.last_sitting(session, person_id, "lesson", str(reading_id))
+    if asked_before is not None and asked_before.state == "open":
+        return replace(resume(session, catalog, person_id, asked_before.id, now), paused="")
     # The lesson is not put down by its own questions.
     return replace(open_set(session, catalog, person_id, "lesson", str(reading_id), names, now), paused="")
 

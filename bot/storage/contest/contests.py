@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import starmap
 from typing import Any
 
+from sqlalchemy import select, type_coerce, update
 from sqlmodel import Session
 
 from bot.domain.contest.contest import Contest, ContestPlan, rules_from_json, rules_json
 from bot.domain.people import audience
-from bot.storage.db.query import Statement
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.columns import JsonType
+from bot.storage.tables.contest import ContestItemRow, ContestRow
 
-_COLUMNS = "id, name, form, state, version, rules, source, audience, clause, opens_at, closes_at, created_by, closed_at, board"
-_INSERT = Statement(
-    """INSERT INTO contest (name, form, state, version, rules, source, audience, clause, opens_at, closes_at, created_by, created_at, changed_at,
-                            board)
-       VALUES (:name, :form, 'draft', 1, :rules, :source, :audience, :clause, :opens_at, :closes_at, :by, :at, :at, '') RETURNING id"""
-)
-_UPDATE = Statement(
-    """UPDATE contest SET name = :name, form = :form, version = version + 1, rules = :rules, source = :source, audience = :audience, clause = :clause,
-       opens_at = :opens_at, closes_at = :closes_at, changed_at = :at WHERE id = :id AND state = 'draft'"""
-)
-_GET = Statement(f"SELECT {_COLUMNS} FROM contest WHERE id = :id")  # noqa: S608
-_LIST = Statement(f"SELECT {_COLUMNS} FROM contest ORDER BY id DESC")  # noqa: S608
-_LOCK = Statement("SELECT id FROM contest WHERE id = :id FOR NO KEY UPDATE")
-_LOCK_EXCLUSIVE = Statement("SELECT id FROM contest WHERE id = :id FOR UPDATE")
-_END_EARLY = Statement(
-    "UPDATE contest SET closes_at = :end, changed_at = :at WHERE id = :id AND state = 'open' AND opens_at < :end AND closes_at > :end"
-)
-_LOCK_SHARED = Statement("SELECT id FROM contest WHERE id = :id FOR KEY SHARE")
-_OPEN = Statement("UPDATE contest SET state = 'open', changed_at = :at WHERE id = :id AND state = 'draft'")
-_CANCEL = Statement("UPDATE contest SET state = 'cancelled', closed_at = :at, changed_at = :at WHERE id = :id AND state IN ('draft', 'open')")
-_FREEZE = Statement(
-    "UPDATE contest SET state = 'closed', closed_at = :at, changed_at = :at, board = :board WHERE id = :id AND state IN ('open', 'closed')"
-)
-_DUE = Statement("SELECT id FROM contest WHERE state = 'open' AND form = 'windowed' AND closes_at <= :before ORDER BY closes_at, id")
-_INSERT_ITEM = Statement(
-    "INSERT INTO contest_item (contest_id, n, question, version_id, points, part) VALUES (:contest_id, :n, :question, :version_id, :points, :part)"
-)
-_ITEMS = Statement("SELECT n, question, version_id, points, part FROM contest_item WHERE contest_id = :contest_id ORDER BY n")
+_contests, _items = table(ContestRow), table(ContestItemRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,124 +31,175 @@ class ContestItem:
     part: str = ""
 
 
-def _is_sqlite(session: Session) -> bool:
-    return session.get_bind().dialect.name == "sqlite"
+@dataclass(frozen=True, slots=True)
+class _ContestState:
+    """What a row says beside the plan."""
+
+    id: int
+    state: str
+    version: int
+    created_by: str
+    closed_at: datetime | None
+    board: Mapping[str, Any]
 
 
-def _json_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _names_json(names: tuple[str, ...]) -> dict[str, Any]:
+    return {"names": list(names)}
 
 
-def _stamp_or_none(moment_: datetime | None) -> str | None:
-    return None if moment_ is None else stamp(moment_)
+def _names_from_json(source: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(source.get("names", ()))
 
 
-def _moment_or_none(text: str | None) -> datetime | None:
-    return None if text is None else moment(text)
+class _BoardType(JsonType):
+    """A board as JSON; before there is one the row's text is empty."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(dict, dict)
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:
+        return super().process_result_value(value, dialect) if value else {}
+
+
+_RULES, _NAMES, _AUDIENCE, _BOARD = (
+    JsonType(rules_json, rules_from_json, frozen=True),
+    JsonType(_names_json, _names_from_json, frozen=True),
+    JsonType(audience.audience_json, audience.audience_from_json, frozen=True),
+    _BoardType(),
+)
+_SELECT = select(
+    *columns(
+        _contests,
+        ContestPlan,
+        rules=type_coerce(_contests.c.rules, _RULES),
+        names=type_coerce(_contests.c.source, _NAMES),
+        audience=type_coerce(_contests.c.audience, _AUDIENCE),
+    ),
+    *columns(_contests, _ContestState, board=type_coerce(_contests.c.board, _BOARD)),
+)
+_GIVES = (ContestPlan, _ContestState)
+_THIS = _contests.c.id == bind("id")
+_PLAN = binds("name", "form", "clause", "opens_at", "closes_at") | {
+    "rules": bind("rules", _RULES),
+    "source": bind("names", _NAMES),
+    "audience": bind("audience", _AUDIENCE),
+}
+_ADD = Query(
+    insert(_contests)
+    .values(
+        _PLAN | {"state": "draft", "version": 1, "created_by": bind("by"), "created_at": bind("now"), "changed_at": bind("now"), "board": ""},
+    )
+    .returning(_contests.c.id),
+    gives=int,
+)
+_UPDATE = Query(
+    update(_contests).where(_THIS, _contests.c.state == "draft").values(_PLAN | {"version": _contests.c.version + 1, "changed_at": bind("now")})
+)
+_GET = Query(_SELECT.where(_THIS), gives=_GIVES)
+_LIST = Query(_SELECT.order_by(_contests.c.id.desc()), gives=_GIVES)
+_LOCK = Query(_SELECT.where(_THIS).with_for_update(key_share=True), gives=_GIVES)
+_LOCK_EXCLUSIVE = Query(_SELECT.where(_THIS).with_for_update(), gives=_GIVES)
+_LOCK_SHARED = Query(_SELECT.where(_THIS).with_for_update(read=True, key_share=True), gives=_GIVES)
+_CHANGE = update(_contests).where(_THIS)
+_END_EARLY = Query(
+    _CHANGE.where(_contests.c.state == "open", _contests.c.opens_at < bind("now"), _contests.c.closes_at > bind("now")).values(
+        closes_at=bind("now"), changed_at=bind("now")
+    )
+)
+_OPEN = Query(_CHANGE.where(_contests.c.state == "draft").values(state="open", changed_at=bind("now")))
+_CANCEL = Query(_CHANGE.where(_contests.c.state.in_(["draft", "open"])).values(state="cancelled", closed_at=bind("now"), changed_at=bind("now")))
+_FREEZE = Query(
+    _CHANGE.where(_contests.c.state.in_(["open", "closed"])).values(
+        state="closed", closed_at=bind("now"), changed_at=bind("now"), board=bind("board", _BOARD)
+    )
+)
+_DUE = Query(
+    select(_contests.c.id)
+    .where(_contests.c.state == "open", _contests.c.form == "windowed", _contests.c.closes_at <= bind("before"))
+    .order_by(_contests.c.closes_at, _contests.c.id),
+    gives=int,
+)
+_ADD_ITEM = Query(insert(_items).values(binds("contest_id", "n", "question", "version_id", "points", "part")))
+_ITEMS = Query(select(*columns(_items, ContestItem)).where(_items.c.contest_id == bind("contest_id")).order_by(_items.c.n), gives=ContestItem)
 
 
 def _plan_values(plan: ContestPlan) -> dict[str, Any]:
-    return {
-        "name": plan.name,
-        "form": plan.form,
-        "rules": _json_text(rules_json(plan.rules)),
-        "source": _json_text({"names": list(plan.names)}),
-        "audience": _json_text(audience.audience_json(plan.audience)),
-        "clause": plan.clause,
-        "opens_at": _stamp_or_none(plan.opens_at),
-        "closes_at": _stamp_or_none(plan.closes_at),
-    }
+    return {name: getattr(plan, name) for name in ("name", "form", "rules", "names", "audience", "opens_at", "closes_at", "clause")}
 
 
-def _contest_of_row(row: Any) -> Contest:
-    plan = ContestPlan(
-        name=row[1],
-        form=row[2],
-        rules=rules_from_json(json.loads(row[5])),
-        names=tuple(json.loads(row[6]).get("names", ())),
-        audience=audience.audience_from_json(json.loads(row[7])),
-        clause=row[8],
-        opens_at=_moment_or_none(row[9]),
-        closes_at=_moment_or_none(row[10]),
-    )
-    return Contest(row[0], plan, row[3], row[4], row[11], _moment_or_none(row[12]), json.loads(row[13]) if row[13] else {})
+def _contest(plan: ContestPlan, state: _ContestState) -> Contest:
+    return Contest(state.id, plan, state.state, state.version, state.created_by, state.closed_at, state.board)
 
 
-# ── Contests ──
+def _first(session: Session, query: Query[tuple[ContestPlan, _ContestState]], contest_id: int) -> Contest | None:
+    row = query.first(session, id=contest_id)
+    return None if row is None else _contest(*row)
 
 
 def add(session: Session, plan: ContestPlan, by: str, at: datetime) -> int:
     """Store a draft; returns its id."""
-    return int(_INSERT.one(session, **_plan_values(plan), by=by, at=stamp(at))[0])
+    return _ADD.one(session, **_plan_values(plan), by=by, now=at)
 
 
 def update_draft(session: Session, contest_id: int, plan: ContestPlan, at: datetime) -> bool:
     """The next version of a draft; False for what is no draft any more."""
-    return _UPDATE.run(session, **_plan_values(plan), id=contest_id, at=stamp(at)) == 1
+    return _UPDATE.run(session, **_plan_values(plan), id=contest_id, now=at) == 1
 
 
 def get(session: Session, contest_id: int) -> Contest | None:
-    row = _GET.one(session, id=contest_id)
-    return None if row is None else _contest_of_row(row)
+    return _first(session, _GET, contest_id)
 
 
 def lock(session: Session, contest_id: int) -> Contest | None:
     """A contest whose row is locked against other changes until this transaction ends; answers can still be written."""
-    if not _is_sqlite(session):
-        _LOCK.one(session, id=contest_id)
-    return get(session, contest_id)
+    return _first(session, _LOCK, contest_id)
 
 
 def lock_exclusive(session: Session, contest_id: int) -> Contest | None:
     """A contest that is locked against changes and new answers until this transaction ends: for freezing its board."""
-    if not _is_sqlite(session):
-        _LOCK_EXCLUSIVE.one(session, id=contest_id)
-    return get(session, contest_id)
-
-
-def end_early(session: Session, contest_id: int, end: datetime, at: datetime) -> bool:
-    """Bring the end of an open window forward; answers that arrive from then on do not count."""
-    return _END_EARLY.run(session, id=contest_id, end=stamp(end), at=stamp(at)) == 1
+    return _first(session, _LOCK_EXCLUSIVE, contest_id)
 
 
 def lock_shared(session: Session, contest_id: int) -> Contest | None:
     """A contest that cannot be closed before this transaction ends, so that what is written now is on its board."""
-    if not _is_sqlite(session):
-        _LOCK_SHARED.one(session, id=contest_id)
-    return get(session, contest_id)
+    return _first(session, _LOCK_SHARED, contest_id)
 
 
 def list_all(session: Session) -> list[Contest]:
     """All contests, newest first."""
-    return [_contest_of_row(row) for row in _LIST.all(session)]
+    return list(starmap(_contest, _LIST.all(session)))
+
+
+def end_early(session: Session, contest_id: int, at: datetime) -> bool:
+    """End an open window now; answers that arrive from then on do not count."""
+    return _END_EARLY.run(session, id=contest_id, now=at) == 1
 
 
 def open_draft(session: Session, contest_id: int, at: datetime) -> bool:
     """True for the one caller that opened it."""
-    return _OPEN.run(session, id=contest_id, at=stamp(at)) == 1
+    return _OPEN.run(session, id=contest_id, now=at) == 1
 
 
 def cancel(session: Session, contest_id: int, at: datetime) -> bool:
-    return _CANCEL.run(session, id=contest_id, at=stamp(at)) == 1
+    return _CANCEL.run(session, id=contest_id, now=at) == 1
 
 
 def freeze(session: Session, contest_id: int, board: dict[str, Any], at: datetime) -> bool:
     """Close it with its board; a closed one is given its board anew (a key was corrected)."""
-    return _FREEZE.run(session, id=contest_id, board=_json_text(board), at=stamp(at)) == 1
+    return _FREEZE.run(session, id=contest_id, board=board, now=at) == 1
 
 
 def due_to_close(session: Session, before: datetime) -> list[int]:
     """Windowed contests whose end lies at or before a moment and that are still open."""
-    return [row[0] for row in _DUE.all(session, before=stamp(before))]
+    return _DUE.all(session, before=before)
 
 
 def add_items(session: Session, contest_id: int, items: Iterable[ContestItem]) -> None:
     """The fixed questions, in their order."""
-    for item in items:
-        _INSERT_ITEM.run(
-            session, contest_id=contest_id, n=item.n, question=item.question, version_id=item.version_id, points=item.points, part=item.part
-        )
+    _ADD_ITEM.many(session, [{"contest_id": contest_id, **asdict(item)} for item in items])
 
 
 def list_items(session: Session, contest_id: int) -> list[ContestItem]:
-    return [ContestItem(*row) for row in _ITEMS.all(session, contest_id=contest_id)]
+    return _ITEMS.all(session, contest_id=contest_id)

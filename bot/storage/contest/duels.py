@@ -8,71 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlmodel import Session
 
 from bot.domain.contest.leaderboard import ContestResult
-from bot.storage.db.query import Query, Statement, bind, columns, table
-from bot.storage.tables.columns import moment, stamp
-from bot.storage.tables.contest import DuelRow
+from bot.storage.db.engine import is_sqlite_session
+from bot.storage.db.query import Query, bind, binds, columns, insert, replacing, table
+from bot.storage.tables.contest import DuelPlayerRow, DuelRow
+from bot.storage.tables.people import PersonRow
+from bot.storage.tables.study import FocusRow, SittingItemRow, SittingRow
+
+_duels, _players, _people = table(DuelRow), table(DuelPlayerRow), table(PersonRow)
+_sittings, _items, _focus = table(SittingRow), table(SittingItemRow), table(FocusRow)
 
 QUEUE_LOCK = 7_235_016
 """PostgreSQL's advisory lock under which the queue of waiting players is searched: two who come at once find each other."""
-
-_LOCK_QUEUE = Statement("SELECT pg_advisory_xact_lock(:n)")
-_INSERT = Statement(
-    """INSERT INTO duel (size, invited, state, made_by, made_at, until) VALUES (:size, :invited, 'calling', :by, :at, :until) RETURNING id"""
-)
-_LOCK = Statement("SELECT id FROM duel WHERE id = :id FOR UPDATE")
-_FIND_WAITING = Statement(
-    """SELECT id FROM duel WHERE state = 'calling' AND invited = 0 AND size = :size AND until > :now
-       AND NOT EXISTS (SELECT 1 FROM duel_player p WHERE p.duel_id = duel.id AND p.person_id = :person_id) ORDER BY id LIMIT 1"""
-)
-_START = Statement("UPDATE duel SET state = 'running', started_at = :at, until = :until WHERE id = :id AND state = 'calling'")
-_END = Statement("UPDATE duel SET state = :state, over_at = :at WHERE id = :id AND state IN ('calling', 'running')")
-_DUE = Statement("SELECT id FROM duel WHERE (state = 'calling' AND until <= :now) OR (state = 'running' AND until <= :before) ORDER BY id")
-_COUNT_INVITATIONS = Statement("SELECT COUNT(*) FROM duel WHERE made_by = :person_id AND invited = 1 AND made_at >= :since")
-_JOIN = Statement(
-    """INSERT INTO duel_player (duel_id, person_id, state, correct, millis, owed) VALUES (:duel_id, :person_id, :state, 0, 0, :owed)
-       ON CONFLICT (duel_id, person_id) DO UPDATE SET state = excluded.state, owed = excluded.owed"""
-)
-_PLAYERS = Statement(
-    """SELECT p.person_id, n.name, p.state, p.sitting_id, p.correct, p.millis, p.place, p.points, p.owed
-       FROM duel_player p JOIN person n ON n.id = p.person_id WHERE p.duel_id = :duel_id ORDER BY p.person_id"""
-)
-_ACTIVE_DUEL = Statement("SELECT duel_id FROM duel_player WHERE person_id = :person_id AND state IN ('ready', 'playing')")
-_UNSTARTED_DUEL = Statement(
-    """SELECT d.id FROM duel_player p JOIN duel d ON d.id = p.duel_id
-       WHERE p.person_id = :person_id AND p.state IN ('ready', 'playing') AND p.sitting_id IS NULL AND d.state = 'running'"""
-)
-_INVITATIONS = Statement(
-    """SELECT d.id FROM duel_player p JOIN duel d ON d.id = p.duel_id
-       WHERE p.person_id = :person_id AND p.state = 'invited' AND d.state = 'calling' AND d.until > :now ORDER BY d.id DESC"""
-)
-_SET_STATE = Statement("UPDATE duel_player SET state = :state WHERE duel_id = :duel_id AND person_id = :person_id")
-_SET_SITTING = Statement("UPDATE duel_player SET state = 'playing', sitting_id = :sitting_id WHERE duel_id = :duel_id AND person_id = :person_id")
-_SET_RESULT = Statement(
-    "UPDATE duel_player SET state = 'done', correct = :correct, millis = :millis WHERE duel_id = :duel_id AND person_id = :person_id"
-)
-_SET_PLACE = Statement("UPDATE duel_player SET place = :place, points = :points WHERE duel_id = :duel_id AND person_id = :person_id")
-_SET_PENDING_NEWS = Statement("UPDATE duel_player SET owed = :owed WHERE duel_id = :duel_id AND person_id = :person_id AND state <> 'declined'")
-_CLAIM_NEWS = Statement("UPDATE duel_player SET owed = NULL WHERE duel_id = :duel_id AND person_id = :person_id AND owed = :owed")
-_PENDING_NEWS = Statement("SELECT duel_id, person_id, owed FROM duel_player WHERE owed IS NOT NULL ORDER BY duel_id, person_id LIMIT :top")
-_ITEMS = Statement(
-    """SELECT i.question, i.version_id FROM sitting_item i
-       WHERE i.sitting_id = (SELECT MIN(p.sitting_id) FROM duel_player p WHERE p.duel_id = :duel_id) ORDER BY i.n"""
-)
-_PLAYED_DUELS = Statement(
-    """SELECT d.over_at, p.place, p.points FROM duel_player p JOIN duel d ON d.id = p.duel_id
-       WHERE p.person_id = :person_id AND d.state = 'over' AND d.over_at >= :since AND p.place IS NOT NULL ORDER BY d.over_at, d.id"""
-)
-_CLOSE_SITTING = Statement("UPDATE sitting SET state = 'left', closed_at = :at, next = size + 1 WHERE id = :id AND state = 'open'")
-_DROP_FOCUS = Statement("DELETE FROM focus WHERE kind = 'match' AND ref = :sitting_id")
-_FIND_STAFF = Statement(
-    """SELECT id, staff_no FROM person WHERE (staff_no = :said OR name = :said) AND (left_on IS NULL OR left_on >= :day)
-       AND (joined_on IS NULL OR joined_on <= :day) ORDER BY id"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +60,63 @@ class DuelPlayer:
         return self.state in ("ready", "playing", "done")
 
 
-_duels = table(DuelRow)
-_OF_IDS = Query(select(*columns(_duels, Duel, is_invited=_duels.c.invited)).where(_duels.c.id.in_(bind("ids"))), gives=Duel)
+class PendingNews(NamedTuple):
+    """A kind of news that a player of a match has not been sent yet."""
+
+    duel_id: int
+    person_id: int
+    news: str
 
 
-def _is_sqlite(session: Session) -> bool:
-    return session.get_bind().dialect.name == "sqlite"
+class PlayedDuel(NamedTuple):
+    """A match that somebody has played: when it ended, their place and their match points."""
+
+    ended_at: datetime
+    place: int
+    points: int
+
+
+_LOCK_QUEUE = Query(select(func.pg_advisory_xact_lock(QUEUE_LOCK)))
+_ADD = Query(insert(_duels).values(binds("size", "invited", "made_by", "made_at", "until") | {"state": "calling"}).returning(_duels.c.id), gives=int)
+_SELECT = select(*columns(_duels, Duel, is_invited=_duels.c.invited))
+_THIS = _duels.c.id == bind("id")
+_OF_IDS = Query(_SELECT.where(_duels.c.id.in_(bind("ids"))), gives=Duel)
+_LOCK = Query(_SELECT.where(_THIS).with_for_update(), gives=Duel)
+_FIND_WAITING = Query(
+    select(_duels.c.id)
+    .where(
+        _duels.c.state == "calling",
+        _duels.c.invited == 0,
+        _duels.c.size == bind("size"),
+        _duels.c.until > bind("now"),
+        ~exists(select(_players.c.duel_id).where(_players.c.duel_id == _duels.c.id, _players.c.person_id == bind("person_id"))),
+    )
+    .order_by(_duels.c.id)
+    .limit(1),
+    gives=int,
+)
+_START = Query(update(_duels).where(_THIS, _duels.c.state == "calling").values(binds("started_at", "until") | {"state": "running"}))
+_END = Query(update(_duels).where(_THIS, _duels.c.state.in_(["calling", "running"])).values(binds("state", "over_at")))
+_DUE = Query(
+    select(_duels.c.id)
+    .where(or_(and_(_duels.c.state == "calling", _duels.c.until <= bind("now")), and_(_duels.c.state == "running", _duels.c.until <= bind("before"))))
+    .order_by(_duels.c.id),
+    gives=int,
+)
+_COUNT_INVITATIONS = Query(
+    select(func.count()).where(_duels.c.made_by == bind("person_id"), _duels.c.invited == 1, _duels.c.made_at >= bind("since")),
+    gives=int,
+)
 
 
 def lock_queue(session: Session) -> None:
     """Lock the waiting queue until this transaction ends; SQLite's one writer needs no lock."""
-    if not _is_sqlite(session):
-        _LOCK_QUEUE.one(session, n=QUEUE_LOCK)
+    if not is_sqlite_session(session):
+        _LOCK_QUEUE.one(session)
 
 
 def add(session: Session, size: int, by: int, at: datetime, until: datetime, *, invited: bool) -> int:
-    return int(_INSERT.one(session, size=size, invited=int(invited), by=by, at=stamp(at), until=stamp(until))[0])
+    return _ADD.one(session, size=size, invited=invited, made_by=by, made_at=at, until=until)
 
 
 def get(session: Session, duel_id: int) -> Duel | None:
@@ -137,36 +130,99 @@ def get_all(session: Session, duel_ids: Collection[int]) -> list[Duel]:
 
 def lock(session: Session, duel_id: int) -> Duel | None:
     """A match whose row is locked until this transaction ends."""
-    if not _is_sqlite(session):
-        _LOCK.one(session, id=duel_id)
-    return get(session, duel_id)
+    return _LOCK.first(session, id=duel_id)
 
 
 def find_waiting(session: Session, size: int, person_id: int, now: datetime) -> int | None:
     """The oldest waiting match of a size that somebody else opened."""
-    row = _FIND_WAITING.one(session, size=size, person_id=person_id, now=stamp(now))
-    return None if row is None else int(row[0])
+    return _FIND_WAITING.first(session, size=size, person_id=person_id, now=now)
 
 
 def start(session: Session, duel_id: int, at: datetime, until: datetime) -> bool:
-    return _START.run(session, id=duel_id, at=stamp(at), until=stamp(until)) == 1
+    return _START.run(session, id=duel_id, started_at=at, until=until) == 1
 
 
 def end(session: Session, duel_id: int, state: str, at: datetime) -> bool:
     """True for the one caller that ended it, "over" or "off"."""
-    return _END.run(session, id=duel_id, state=state, at=stamp(at)) == 1
+    return _END.run(session, id=duel_id, state=state, over_at=at) == 1
 
 
 def due_duels(session: Session, now: datetime, before: datetime) -> list[int]:
     """Calls that nobody has answered by `now`, and matches whose time was up at `before`."""
-    return [row[0] for row in _DUE.all(session, now=stamp(now), before=stamp(before))]
+    return _DUE.all(session, now=now, before=before)
 
 
 def count_invitations(session: Session, person_id: int, since: datetime) -> int:
-    return int(_COUNT_INVITATIONS.one(session, person_id=person_id, since=stamp(since))[0])
+    return _COUNT_INVITATIONS.one(session, person_id=person_id, since=since)
 
 
 # ── Players ──
+
+_PLAYER = and_(_players.c.duel_id == bind("duel_id"), _players.c.person_id == bind("person_id"))
+_IS_ACTIVE = _players.c.state.in_(["ready", "playing"])
+_WITH_DUEL = select(_duels.c.id).join_from(_players, _duels, _duels.c.id == _players.c.duel_id).where(_players.c.person_id == bind("person_id"))
+_JOIN = Query(
+    replacing(
+        insert(_players).values(binds("duel_id", "person_id", "state", "owed") | {"correct": 0, "millis": 0}),
+        ["duel_id", "person_id"],
+        "state",
+        "owed",
+    )
+)
+_PLAYERS = Query(
+    select(*columns(_players, DuelPlayer, id=_players.c.person_id, name=_people.c.name, pending_news=_players.c.owed))
+    .join_from(_players, _people, _people.c.id == _players.c.person_id)
+    .where(_players.c.duel_id == bind("duel_id"))
+    .order_by(_players.c.person_id),
+    gives=DuelPlayer,
+)
+_ACTIVE_DUEL = Query(select(_players.c.duel_id).where(_players.c.person_id == bind("person_id"), _IS_ACTIVE), gives=int)
+_UNSTARTED_DUEL = Query(_WITH_DUEL.where(_IS_ACTIVE, _players.c.sitting_id.is_(None), _duels.c.state == "running"), gives=int)
+_INVITATIONS = Query(
+    _WITH_DUEL.where(_players.c.state == "invited", _duels.c.state == "calling", _duels.c.until > bind("now")).order_by(_duels.c.id.desc()), gives=int
+)
+_SET_STATE = Query(update(_players).where(_PLAYER).values(binds("state")))
+_SET_SITTING = Query(update(_players).where(_PLAYER).values(binds("sitting_id") | {"state": "playing"}))
+_SET_RESULT = Query(update(_players).where(_PLAYER).values(binds("correct", "millis") | {"state": "done"}))
+_SET_PLACE = Query(update(_players).where(_PLAYER).values(binds("place", "points")))
+_SET_PENDING_NEWS = Query(update(_players).where(_PLAYER, _players.c.state != "declined").values(owed=bind("news")))
+_CLAIM_NEWS = Query(update(_players).where(_PLAYER, _players.c.owed == bind("news")).values(owed=None))
+_PENDING_NEWS = Query(
+    select(_players.c.duel_id, _players.c.person_id, _players.c.owed)
+    .where(_players.c.owed.is_not(None))
+    .order_by(_players.c.duel_id, _players.c.person_id)
+    .limit(bind("top")),
+    gives=PendingNews,
+)
+_DRAWN_ITEMS = Query(
+    select(_items.c.question, _items.c.version_id)
+    .where(_items.c.sitting_id == select(func.min(_players.c.sitting_id)).where(_players.c.duel_id == bind("duel_id")).scalar_subquery())
+    .order_by(_items.c.n),
+    gives=tuple[str, int],
+)
+_PLAYED_DUELS = Query(
+    select(_duels.c.over_at, _players.c.place, _players.c.points)
+    .join_from(_players, _duels, _duels.c.id == _players.c.duel_id)
+    .where(_players.c.person_id == bind("person_id"), _duels.c.state == "over", _duels.c.over_at >= bind("since"), _players.c.place.is_not(None))
+    .order_by(_duels.c.over_at, _duels.c.id),
+    gives=PlayedDuel,
+)
+_CLOSE_SITTING = Query(
+    update(_sittings)
+    .where(_sittings.c.id == bind("id"), _sittings.c.state == "open")
+    .values(state="left", closed_at=bind("now"), next=_sittings.c.size + 1)
+)
+_DROP_FOCUS = Query(delete(_focus).where(_focus.c.kind == "match", _focus.c.ref == bind("sitting_id")))
+_FIND_STAFF = Query(
+    select(_people.c.id, _people.c.staff_no)
+    .where(
+        or_(_people.c.staff_no == bind("wanted"), _people.c.name == bind("wanted")),
+        or_(_people.c.left_on.is_(None), _people.c.left_on >= bind("day")),
+        or_(_people.c.joined_on.is_(None), _people.c.joined_on <= bind("day")),
+    )
+    .order_by(_people.c.id),
+    gives=tuple[int, str],
+)
 
 
 def join(session: Session, duel_id: int, person_id: int, state: str, owed: str | None = None) -> None:
@@ -175,24 +231,22 @@ def join(session: Session, duel_id: int, person_id: int, state: str, owed: str |
 
 
 def players(session: Session, duel_id: int) -> list[DuelPlayer]:
-    return [DuelPlayer(*row) for row in _PLAYERS.all(session, duel_id=duel_id)]
+    return _PLAYERS.all(session, duel_id=duel_id)
 
 
 def active_duel(session: Session, person_id: int) -> int | None:
     """The id of the match that a person waits for or plays."""
-    row = _ACTIVE_DUEL.one(session, person_id=person_id)
-    return None if row is None else int(row[0])
+    return _ACTIVE_DUEL.first(session, person_id=person_id)
 
 
 def unstarted_duel(session: Session, person_id: int) -> int | None:
     """The id of a running match whose first question this player has not been shown."""
-    row = _UNSTARTED_DUEL.one(session, person_id=person_id)
-    return None if row is None else int(row[0])
+    return _UNSTARTED_DUEL.first(session, person_id=person_id)
 
 
 def open_invitations(session: Session, person_id: int, now: datetime) -> list[int]:
     """The ids of open invitations to a person, newest first."""
-    return [row[0] for row in _INVITATIONS.all(session, person_id=person_id, now=stamp(now))]
+    return _INVITATIONS.all(session, person_id=person_id, now=now)
 
 
 def set_state(session: Session, duel_id: int, person_id: int, state: str) -> None:
@@ -208,42 +262,42 @@ def set_result(session: Session, duel_id: int, person_id: int, result: ContestRe
     _SET_RESULT.run(session, duel_id=duel_id, person_id=person_id, correct=result.correct, millis=result.millis)
 
 
-def set_place(session: Session, duel_id: int, person_id: int, at: int, points: int) -> None:
-    _SET_PLACE.run(session, duel_id=duel_id, person_id=person_id, place=at, points=points)
+def set_place(session: Session, duel_id: int, person_id: int, place: int, points: int) -> None:
+    _SET_PLACE.run(session, duel_id=duel_id, person_id=person_id, place=place, points=points)
 
 
 def set_pending_news(session: Session, duel_id: int, person_id: int, news: str) -> None:
     """Mark news as waiting to be sent to this player."""
-    _SET_PENDING_NEWS.run(session, duel_id=duel_id, person_id=person_id, owed=news)
+    _SET_PENDING_NEWS.run(session, duel_id=duel_id, person_id=person_id, news=news)
 
 
 def claim_pending_news(session: Session, duel_id: int, person_id: int, news: str) -> bool:
     """True for the one caller that sends it."""
-    return _CLAIM_NEWS.run(session, duel_id=duel_id, person_id=person_id, owed=news) == 1
+    return _CLAIM_NEWS.run(session, duel_id=duel_id, person_id=person_id, news=news) == 1
 
 
-def pending_news(session: Session, top: int = 200) -> list[tuple[int, int, str]]:
-    """(match, person, news) of all news waiting to be sent."""
-    return [(row[0], row[1], row[2]) for row in _PENDING_NEWS.all(session, top=top)]
+def pending_news(session: Session, top: int = 200) -> list[PendingNews]:
+    """All news waiting to be sent."""
+    return _PENDING_NEWS.all(session, top=top)
 
 
 def drawn_items(session: Session, duel_id: int) -> list[tuple[str, int]]:
     """(question, version) in their order: the same for all; none before the first has been put."""
-    return [(row[0], row[1]) for row in _ITEMS.all(session, duel_id=duel_id)]
+    return _DRAWN_ITEMS.all(session, duel_id=duel_id)
 
 
 def close_sitting(session: Session, sitting_id: int, at: datetime) -> None:
     """Close a sitting unfinished, and release it as the player's current task."""
     _DROP_FOCUS.run(session, sitting_id=sitting_id)
-    _CLOSE_SITTING.run(session, id=sitting_id, at=stamp(at))
+    _CLOSE_SITTING.run(session, id=sitting_id, now=at)
 
 
-def played_duels(session: Session, person_id: int, since: datetime) -> list[tuple[datetime, int, int]]:
-    """(end, place, match points) of the matches a person has played since a moment, oldest first."""
-    return [(moment(row[0]), row[1], row[2]) for row in _PLAYED_DUELS.all(session, person_id=person_id, since=stamp(since))]
+def played_duels(session: Session, person_id: int, since: datetime) -> list[PlayedDuel]:
+    """The matches that a person has played since a moment, oldest first."""
+    return _PLAYED_DUELS.all(session, person_id=person_id, since=since)
 
 
 def find_staff(session: Session, staff_no_or_name: str, day: date) -> list[int]:
     """Ids of staff in office on a day with this staff number; by name where nobody has such a number."""
-    rows = _FIND_STAFF.all(session, said=staff_no_or_name, day=day.isoformat())
-    return [row[0] for row in rows if row[1] == staff_no_or_name] or [row[0] for row in rows]
+    people = _FIND_STAFF.all(session, wanted=staff_no_or_name, day=day)
+    return [person_id for person_id, staff_no in people if staff_no == staff_no_or_name] or [person_id for person_id, _ in people]

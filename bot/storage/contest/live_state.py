@@ -2,61 +2,58 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, and_, cast, func, select
+from sqlalchemy import Integer, Text, and_, cast, func, literal, or_, select, type_coerce, update
 from sqlmodel import Session
 
-from bot.domain.contest import stage_rounds
-from bot.domain.contest.live_state import AnswerWindow, ContestCourse, Phase
-from bot.domain.contest.stage_rounds import Round, StageScheme
+from bot.domain.contest import live_rules
+from bot.domain.contest.contest import ContestRules, rules_from_json, rules_json
+from bot.domain.contest.live_rules import AnswerWindow, ContestCourse, Pauses, Phase, Round, StageScheme
 from bot.domain.message import Refusal
-from bot.storage.db.query import Query, Statement, columns, given, table
-from bot.storage.tables.columns import moment, stamp
-from bot.storage.tables.contest import LiveRow, TeamMemberRow
+from bot.storage.db.query import Query, bind, binds, columns, given, insert, table
+from bot.storage.tables.columns import JsonType, moment, stamp
+from bot.storage.tables.contest import ContestItemRow, ContestRow, LiveCallRow, LiveDecisionRow, LiveItemRow, LiveRow, ParticipationRow, TeamMemberRow
+from bot.storage.tables.people import PersonRow
 from bot.storage.tables.study import AnswerRow, SittingRow
 
-_SELECT_LIVE = """SELECT l.contest_id, c.name, c.form, c.state, c.rules, l.code, l.secret, l.phase, l.item, l.paused, l.version, l.host_id,
-        COALESCE(p.name, ''), l.scheme, (SELECT COUNT(*) FROM contest_item i WHERE i.contest_id = l.contest_id), l.opened_at,
-        COALESCE((SELECT MAX(d.id) FROM live_decision d WHERE d.contest_id = l.contest_id), 0)
-    FROM live l JOIN contest c ON c.id = l.contest_id LEFT JOIN person p ON p.id = l.host_id WHERE """
-_BY_ID = Statement(_SELECT_LIVE + "l.contest_id = :id")
-_BY_CODE = Statement(_SELECT_LIVE + "l.code = :code")
-_LIST_RUNNING = Statement(_SELECT_LIVE + "(l.phase <> 'finished' OR l.changed_at >= :since) ORDER BY l.contest_id")
-_INSERT = Statement(
-    """INSERT INTO live (contest_id, code, secret, phase, item, paused, version, scheme, opened_at, changed_at)
-       VALUES (:contest_id, :code, :secret, 'lobby', 0, 0, 1, :scheme, :at, :at) ON CONFLICT DO NOTHING"""
-)
-_SET_COURSE = Statement(
-    """UPDATE live SET phase = :phase, item = :item, paused = :paused, version = version + 1, changed_at = :at
-       WHERE contest_id = :id AND version = :version"""
-)
-_BUMP_VERSION = Statement("UPDATE live SET version = version + 1, changed_at = :at WHERE contest_id = :id")
-_SET_HOST = Statement("UPDATE live SET host_id = :host_id, host_at = :at, version = version + 1, changed_at = :at WHERE contest_id = :id")
-_LOCK = Statement("SELECT contest_id FROM live WHERE contest_id = :id FOR UPDATE")
-_LAST_CHANGE = Statement("SELECT MAX(changed_at) FROM live WHERE phase <> 'finished' OR changed_at >= :since")
-_ITEM_COLUMNS = """i.contest_id, i.n, i.round, i.seconds, i.team_id, i.holder_id, i.stake, i.opened_at, i.buzz_at, i.ends_at, i.closed_at, i.pauses,
-        i.void, c.question, c.version_id, c.points, c.part"""
-_SELECT_ITEM = f"SELECT {_ITEM_COLUMNS} FROM live_item i JOIN contest_item c ON c.contest_id = i.contest_id AND c.n = i.n WHERE i.contest_id = :id"  # noqa: S608
-_ONE_ITEM = Statement(_SELECT_ITEM + " AND i.n = :n")
-_ITEMS = Statement(_SELECT_ITEM + " ORDER BY i.n")
-_PROGRAMME = Statement("SELECT n, question, version_id, points, part FROM contest_item WHERE contest_id = :id ORDER BY n")
-_INSERT_ITEM = Statement(
-    """INSERT INTO live_item (contest_id, n, round, seconds, team_id, stake, opened_at, ends_at, pauses, void)
-       VALUES (:id, :n, :round, :seconds, :team_id, :stake, :at, :ends_at, '[]', '')"""
-)
-_SET_CLOCK = Statement(
-    """UPDATE live_item SET buzz_at = :buzz_at, ends_at = :ends_at, closed_at = :closed_at, pauses = :pauses WHERE contest_id = :id AND n = :n"""
-)
-_SET_HOLDER = Statement("UPDATE live_item SET holder_id = :holder_id, ends_at = :ends_at WHERE contest_id = :id AND n = :n AND closed_at IS NULL")
-_VOID = Statement("UPDATE live_item SET void = :void WHERE contest_id = :id AND n = :n")
-
+_live, _live_items, _calls, _decisions = (table(row) for row in (LiveRow, LiveItemRow, LiveCallRow, LiveDecisionRow))
+_contests, _planned, _participants, _members = (table(row) for row in (ContestRow, ContestItemRow, ParticipationRow, TeamMemberRow))
+_answers, _sittings, _people = table(AnswerRow), table(SittingRow), table(PersonRow)
 
 JUST_FINISHED = timedelta(minutes=1)
+
+
+def _pauses_json(pauses: Pauses) -> list[list[str | None]]:
+    return [[stamp(since), None if until is None else stamp(until)] for since, until in pauses]
+
+
+def _pauses_from_json(pauses: list[list[str]]) -> Pauses:
+    return tuple((moment(since), moment(until) if until else None) for since, until in pauses)
+
+
+class _SchemeType(JsonType):
+    """The rules of the stage as JSON; of a contest without a stage the row's text is empty."""
+
+    cache_ok = True
+
+    def __init__(self) -> None:
+        super().__init__(live_rules.scheme_json, live_rules.scheme_from_json, frozen=True)
+
+    def process_bind_param(self, value: StageScheme | None, dialect: Any) -> str:
+        return super().process_bind_param(value, dialect) or ""
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Any:
+        return super().process_result_value(value or None, dialect)
+
+
+_RULES, _PAUSES, _SCHEME = JsonType(rules_json, rules_from_json, frozen=True), JsonType(_pauses_json, _pauses_from_json), _SchemeType()
+
+
+# ── The contest ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +67,12 @@ class LiveState:
     name: str
     form: str
     state: str
-    rules: str
+    rules: ContestRules
     code: str
     secret: str
-    course: ContestCourse
+    phase: Phase
+    item: int
+    paused: bool
     version: int
     host_id: int | None
     host: str
@@ -81,6 +80,106 @@ class LiveState:
     items: int
     opened_at: datetime
     decided: int
+
+    @property
+    def course(self) -> ContestCourse:
+        return ContestCourse(self.phase, self.item, self.paused)
+
+
+_SELECT_LIVE = (
+    select(
+        *columns(
+            _live,
+            LiveState,
+            id=_live.c.contest_id,
+            name=_contests.c.name,
+            form=_contests.c.form,
+            state=_contests.c.state,
+            rules=type_coerce(_contests.c.rules, _RULES),
+            host=func.coalesce(_people.c.name, ""),
+            scheme=type_coerce(_live.c.scheme, _SCHEME),
+            items=select(func.count()).where(_planned.c.contest_id == _live.c.contest_id).scalar_subquery(),
+            decided=func.coalesce(select(func.max(_decisions.c.id)).where(_decisions.c.contest_id == _live.c.contest_id).scalar_subquery(), 0),
+        )
+    )
+    .select_from(_live)
+    .join(_contests, _contests.c.id == _live.c.contest_id)
+    .outerjoin(_people, _people.c.id == _live.c.host_id)
+)
+_THIS = _live.c.contest_id == bind("id")
+_IS_RUNNING = or_(_live.c.phase != "finished", _live.c.changed_at >= bind("since"))
+_BY_ID = Query(_SELECT_LIVE.where(_THIS), gives=LiveState)
+_BY_CODE = Query(_SELECT_LIVE.where(_live.c.code == bind("code")), gives=LiveState)
+_LIST_RUNNING = Query(_SELECT_LIVE.where(_IS_RUNNING).order_by(_live.c.contest_id), gives=LiveState)
+_OPENED = Query(select(_live.c.contest_id), gives=int)
+_OPEN_LOBBY = Query(
+    insert(_live)
+    .values(
+        binds("contest_id", "code", "secret")
+        | {"phase": "lobby", "item": 0, "paused": 0, "version": 1, "opened_at": bind("now"), "changed_at": bind("now")}
+        | {"scheme": bind("scheme", _SCHEME)}
+    )
+    .on_conflict_do_nothing()
+)
+_CHANGED = {"version": _live.c.version + 1, "changed_at": bind("now")}
+_SET_COURSE = Query(update(_live).where(_THIS, _live.c.version == bind("seen")).values(binds("phase", "item", "paused") | _CHANGED))
+_BUMP_VERSION = Query(update(_live).where(_THIS).values(_CHANGED))
+_SET_HOST = Query(update(_live).where(_THIS).values(binds("host_id") | {"host_at": bind("now")} | _CHANGED))
+_LOCK = Query(select(_live.c.contest_id).where(_THIS).with_for_update(), gives=int)
+_LAST_CHANGE = Query(select(func.max(_live.c.changed_at)).where(_IS_RUNNING), gives=datetime)
+
+
+def get(session: Session, contest_id: int) -> LiveState | None:
+    return _BY_ID.first(session, id=contest_id)
+
+
+def lock(session: Session, contest_id: int) -> LiveState | None:
+    """A live contest whose row is locked until this transaction ends."""
+    # Two statements: what stands in the other tables is to be read once the lock is held.
+    return None if _LOCK.first(session, id=contest_id) is None else get(session, contest_id)
+
+
+def get_by_code(session: Session, code: str) -> LiveState | None:
+    """The live contest with this join code."""
+    return _BY_CODE.first(session, code=code)
+
+
+def list_running(session: Session, now: datetime) -> list[LiveState]:
+    """Live contests that are not finished, or finished less than a minute ago, by id."""
+    return _LIST_RUNNING.all(session, since=now - JUST_FINISHED)
+
+
+def opened_ids(session: Session) -> set[int]:
+    """The contests whose room has been opened, finished or not."""
+    return set(_OPENED.all(session))
+
+
+def last_change(session: Session, now: datetime) -> datetime | None:
+    """When a live contest that is unfinished, or just finished, last changed; None while there is none. One indexed look, for polling."""
+    return _LAST_CHANGE.first(session, since=now - JUST_FINISHED)
+
+
+def open_lobby(session: Session, contest_id: int, code: str, secret: str, scheme: StageScheme | None, at: datetime) -> bool:
+    """Open the live contest in its lobby; False when it is open already, or the code is taken."""
+    return _OPEN_LOBBY.run(session, contest_id=contest_id, code=code, secret=secret, scheme=scheme, now=at) == 1
+
+
+def set_course(session: Session, current: LiveState, course: ContestCourse, at: datetime) -> None:
+    """The next state, unless the row has changed since `current` was read. Raises `Refusal` then, so that one press is one step."""
+    if _SET_COURSE.run(session, id=current.id, seen=current.version, phase=course.phase, item=course.item, paused=course.paused, now=at) != 1:
+        raise Refusal("刚才已经有人操作过了，请看最新的状态再点一次。")
+
+
+def bump_version(session: Session, contest_id: int, at: datetime) -> None:
+    """Tell screens that something they show has changed beside the state itself."""
+    _BUMP_VERSION.run(session, id=contest_id, now=at)
+
+
+def set_host(session: Session, contest_id: int, host_id: int, at: datetime) -> None:
+    _SET_HOST.run(session, id=contest_id, host_id=host_id, now=at)
+
+
+# ── Questions ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +193,21 @@ class LiveItem:
     team_id: int | None
     holder_id: int | None
     stake: int
-    window: AnswerWindow
+    opened_at: datetime
     buzz_at: datetime | None
+    ends_at: datetime | None
+    closed_at: datetime | None
+    pauses: Pauses
     void: str
     question: str
     version_id: int
     points: int
     part: str
+    window: AnswerWindow = field(init=False)
+    """When it takes answers; where there are buzzers, from their opening."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "window", AnswerWindow(self.buzz_at or self.opened_at, self.ends_at, self.closed_at, self.pauses))
 
 
 @dataclass(slots=True)
@@ -136,99 +243,33 @@ class LivePlace(NamedTuple):
     n: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedItem:
-    """A question of the programme."""
-
-    n: int
-    question: str
-    version_id: int
-    points: int
-    part: str
-
-
-def _live_of_row(row: Any) -> LiveState:
-    course = ContestCourse(row[7], row[8], bool(row[9]))
-    scheme = stage_rounds.scheme_from_json(json.loads(row[13])) if row[13] else None
-    contest_id, name, form, state, rules, code, secret = row[:7]
-    version, host_id, host, _, items, opened_at, decided = row[10:]
-    opened = moment(opened_at)
-    return LiveState(contest_id, name, form, state, rules, code, secret, course, version, host_id, host, scheme, int(items), opened, decided)
-
-
-def get(session: Session, contest_id: int) -> LiveState | None:
-    row = _BY_ID.one(session, id=contest_id)
-    return None if row is None else _live_of_row(row)
-
-
-def lock(session: Session, contest_id: int) -> LiveState | None:
-    """A live contest whose row is locked until this transaction ends."""
-    if session.get_bind().dialect.name != "sqlite":
-        _LOCK.one(session, id=contest_id)
-    return get(session, contest_id)
-
-
-def get_by_code(session: Session, code: str) -> LiveState | None:
-    """The live contest with this join code."""
-    row = _BY_CODE.one(session, code=code)
-    return None if row is None else _live_of_row(row)
-
-
-def list_running(session: Session, now: datetime) -> list[LiveState]:
-    """Live contests that are not finished, or finished less than a minute ago, by id."""
-    return [_live_of_row(row) for row in _LIST_RUNNING.all(session, since=stamp(now - JUST_FINISHED))]
-
-
-def last_change(session: Session, now: datetime) -> datetime | None:
-    """When a live contest that is unfinished, or just finished, last changed; None while there is none. One indexed look, for polling."""
-    row = _LAST_CHANGE.one(session, since=stamp(now - JUST_FINISHED))
-    return None if row is None or row[0] is None else moment(row[0])
-
-
-def open_lobby(session: Session, contest_id: int, code: str, secret: str, scheme: StageScheme | None, at: datetime) -> bool:
-    """Open the live contest in its lobby; False when it is open already, or the code is taken."""
-    scheme_text = "" if scheme is None else json.dumps(stage_rounds.scheme_json(scheme), ensure_ascii=False)
-    return _INSERT.run(session, contest_id=contest_id, code=code, secret=secret, scheme=scheme_text, at=stamp(at)) == 1
-
-
-def set_course(session: Session, current: LiveState, course: ContestCourse, at: datetime) -> None:
-    """The next state, unless the row has changed since `current` was read. Raises `Refusal` then, so that one press is one step."""
-    moved_rows = _SET_COURSE.run(
-        session, id=current.id, version=current.version, phase=course.phase, item=course.item, paused=int(course.paused), at=stamp(at)
+_SELECT_ITEM = (
+    select(
+        *columns(
+            _live_items,
+            LiveItem,
+            pauses=type_coerce(_live_items.c.pauses, _PAUSES),
+            question=_planned.c.question,
+            version_id=_planned.c.version_id,
+            points=_planned.c.points,
+            part=_planned.c.part,
+        )
     )
-    if moved_rows != 1:
-        raise Refusal("刚才已经有人操作过了，请看最新的状态再点一次。")
-
-
-def bump_version(session: Session, contest_id: int, at: datetime) -> None:
-    """Tell screens that something they show has changed beside the state itself."""
-    _BUMP_VERSION.run(session, id=contest_id, at=stamp(at))
-
-
-def set_host(session: Session, contest_id: int, host_id: int, at: datetime) -> None:
-    _SET_HOST.run(session, id=contest_id, host_id=host_id, at=stamp(at))
-
-
-# ── Questions ──
-
-
-def _item_of_row(row: Any) -> LiveItem:
-    pauses = tuple((moment(since), moment(until) if until else None) for since, until in json.loads(row[11]))
-    window = AnswerWindow(moment(row[8] or row[7]), moment(row[9]) if row[9] else None, moment(row[10]) if row[10] else None, pauses)
-    buzz_at = moment(row[8]) if row[8] else None
-    contest_id, n, kind, seconds, team_id, holder_id, stake = row[:7]
-    void, question, version_id, points, part = row[12:17]
-    return LiveItem(contest_id, n, kind, seconds, team_id, holder_id, stake, window, buzz_at, void, question, version_id, points, part)
-
-
-def get_item(session: Session, contest_id: int, n: int) -> LiveItem | None:
-    """A question that has been started; None before."""
-    row = _ONE_ITEM.one(session, id=contest_id, n=n)
-    return None if row is None else _item_of_row(row)
-
-
+    .join_from(_live_items, _planned, and_(_planned.c.contest_id == _live_items.c.contest_id, _planned.c.n == _live_items.c.n))
+    .where(_live_items.c.contest_id == bind("id"))
+)
+_THIS_ITEM = and_(_live_items.c.contest_id == bind("id"), _live_items.c.n == bind("n"))
+_ITEM = Query(_SELECT_ITEM.where(_live_items.c.n == bind("n")), gives=LiveItem)
+_STARTED_ITEMS = Query(_SELECT_ITEM.order_by(_live_items.c.n), gives=LiveItem)
+_ADD_ITEM = Query(
+    insert(_live_items).values(
+        binds("contest_id", "n", "round", "seconds", "team_id", "stake", "opened_at", "ends_at") | {"pauses": "[]", "void": ""},
+    )
+)
+_SET_CLOCK = Query(update(_live_items).where(_THIS_ITEM).values(binds("buzz_at", "ends_at", "closed_at") | {"pauses": bind("pauses", _PAUSES)}))
+_SET_HOLDER = Query(update(_live_items).where(_THIS_ITEM, _live_items.c.closed_at.is_(None)).values(binds("holder_id", "ends_at")))
+_VOID = Query(update(_live_items).where(_THIS_ITEM).values(void=bind("why")))
 _places = given("places", person_id=Integer, sitting_id=Integer, n=Integer, k=Integer)
-_answers, _live, _members, _sittings = table(AnswerRow), table(LiveRow), table(TeamMemberRow), table(SittingRow)
 _asked_n = func.coalesce(_places.c.n, _live.c.item)
 _SEATS = Query(
     select(
@@ -242,6 +283,16 @@ _SEATS = Query(
     .outerjoin(_members, and_(_members.c.contest_id == _live.c.contest_id, _members.c.person_id == _sittings.c.person_id)),
     gives=(int, SeatAtItem),
 )
+
+
+def get_item(session: Session, contest_id: int, n: int) -> LiveItem | None:
+    """A question that has been started; None before."""
+    return _ITEM.first(session, id=contest_id, n=n)
+
+
+def list_items(session: Session, contest_id: int) -> list[LiveItem]:
+    """All questions that have been started, in order."""
+    return _STARTED_ITEMS.all(session, id=contest_id)
 
 
 def answer_contexts(session: Session, places: Sequence[LivePlace]) -> list[AnswerContext | None]:
@@ -262,89 +313,86 @@ def answer_contexts(session: Session, places: Sequence[LivePlace]) -> list[Answe
     return contexts
 
 
-def list_items(session: Session, contest_id: int) -> list[LiveItem]:
-    """All questions that have been started, in order."""
-    return [_item_of_row(row) for row in _ITEMS.all(session, id=contest_id)]
-
-
-def list_programme(session: Session, contest_id: int) -> list[PlannedItem]:
-    return [PlannedItem(*row) for row in _PROGRAMME.all(session, id=contest_id)]
-
-
 def add_item(
     session: Session, contest_id: int, n: int, kind: Round, seconds: int, at: datetime, ends_at: datetime | None, team_id: int | None, stake: int
 ) -> None:
     """Start a question; a question starts only once."""
-    _INSERT_ITEM.run(
-        session, id=contest_id, n=n, round=kind, seconds=seconds, at=stamp(at), ends_at=_stamp_or_none(ends_at), team_id=team_id, stake=stake
-    )
+    _ADD_ITEM.run(session, contest_id=contest_id, n=n, round=kind, seconds=seconds, opened_at=at, ends_at=ends_at, team_id=team_id, stake=stake)
 
 
 def set_clock(session: Session, item: LiveItem, window: AnswerWindow, buzz_at: datetime | None = None) -> None:
-    pauses = json.dumps([[stamp(since), _stamp_or_none(until)] for since, until in window.pauses])
     _SET_CLOCK.run(
         session,
         id=item.contest_id,
         n=item.n,
-        buzz_at=_stamp_or_none(buzz_at or item.buzz_at),
-        ends_at=_stamp_or_none(window.ends_at),
-        closed_at=_stamp_or_none(window.closed_at),
-        pauses=pauses,
+        buzz_at=buzz_at or item.buzz_at,
+        ends_at=window.ends_at,
+        closed_at=window.closed_at,
+        pauses=window.pauses,
     )
 
 
 def set_holder(session: Session, item: LiveItem, team_id: int | None, ends_at: datetime | None) -> None:
     """Set the team that answers now (None: no team), and its deadline."""
-    _SET_HOLDER.run(session, id=item.contest_id, n=item.n, holder_id=team_id, ends_at=_stamp_or_none(ends_at))
+    _SET_HOLDER.run(session, id=item.contest_id, n=item.n, holder_id=team_id, ends_at=ends_at)
 
 
 def void_item(session: Session, item: LiveItem, why: str) -> None:
-    _VOID.run(session, id=item.contest_id, n=item.n, void=why)
+    _VOID.run(session, id=item.contest_id, n=item.n, why=why)
 
 
-def _stamp_or_none(at: datetime | None) -> str | None:
-    return None if at is None else stamp(at)
+# ── Broadcasts ──
 
 
-_IS_CALL_CLAIMED = Statement("SELECT 1 FROM live_call WHERE contest_id = :id AND n = :n AND what = :what")
-_CLAIM_CALL = Statement(
-    """INSERT INTO live_call (contest_id, n, what, holder, began_at, people, sent, failed) VALUES (:id, :n, :what, :holder, :at, 0, 0, 0)
-       ON CONFLICT DO NOTHING"""
+@dataclass(frozen=True, slots=True)
+class LastCall:
+    """The last broadcast to all phones and how it went; `ended_at` is None while it is made."""
+
+    n: int
+    what: str
+    began_at: datetime
+    ended_at: datetime | None
+    people: int
+    sent: int
+    failed: int
+
+
+_THIS_CALL = and_(_calls.c.contest_id == bind("id"), _calls.c.n == bind("n"), _calls.c.what == bind("what"))
+_IS_CALL_CLAIMED = Query(select(literal(1)).where(_THIS_CALL), gives=int)
+_CLAIM_CALL = Query(
+    insert(_calls).values(binds("contest_id", "n", "what", "holder", "began_at") | {"people": 0, "sent": 0, "failed": 0}).on_conflict_do_nothing()
 )
-_FINISH_CALL = Statement(
-    """UPDATE live_call SET ended_at = :at, people = :people, sent = :sent, failed = :failed WHERE contest_id = :id AND n = :n AND what = :what"""
+_FINISH_CALL = Query(update(_calls).where(_THIS_CALL).values(binds("ended_at", "people", "sent", "failed")))
+_LAST_CALL = Query(
+    select(*columns(_calls, LastCall)).where(_calls.c.contest_id == bind("id")).order_by(_calls.c.began_at.desc()).limit(1), gives=LastCall
 )
-_LAST_CALL = Statement(
-    "SELECT n, what, began_at, ended_at, people, sent, failed FROM live_call WHERE contest_id = :id ORDER BY began_at DESC LIMIT 1"
+_PARTICIPANTS = Query(
+    select(_participants.c.person_id).where(_participants.c.contest_id == bind("id")).order_by(_participants.c.person_id), gives=int
 )
-_PARTICIPANTS = Statement("SELECT person_id FROM participation WHERE contest_id = :id ORDER BY person_id")
-_TEAM_MEMBERS = Statement("SELECT person_id FROM team_member WHERE contest_id = :id AND team_id = :team_id ORDER BY person_id")
+_TEAM_MEMBERS = Query(
+    select(_members.c.person_id).where(_members.c.contest_id == bind("id"), _members.c.team_id == bind("team_id")).order_by(_members.c.person_id),
+    gives=int,
+)
 
 
 def is_call_claimed(session: Session, contest_id: int, n: int, what: str) -> bool:
-    return _IS_CALL_CLAIMED.one(session, id=contest_id, n=n, what=what) is not None
+    return _IS_CALL_CLAIMED.first(session, id=contest_id, n=n, what=what) is not None
 
 
 def claim_call(session: Session, contest_id: int, n: int, what: str, holder: str, at: datetime) -> bool:
     """True for the one replica that makes this call."""
-    return _CLAIM_CALL.run(session, id=contest_id, n=n, what=what, holder=holder, at=stamp(at)) == 1
+    return _CLAIM_CALL.run(session, contest_id=contest_id, n=n, what=what, holder=holder, began_at=at) == 1
 
 
 def finish_call(session: Session, contest_id: int, n: int, what: str, at: datetime, people: int, sent: int, failed: int) -> None:
-    _FINISH_CALL.run(session, id=contest_id, n=n, what=what, at=stamp(at), people=people, sent=sent, failed=failed)
+    _FINISH_CALL.run(session, id=contest_id, n=n, what=what, ended_at=at, people=people, sent=sent, failed=failed)
 
 
-def last_call(session: Session, contest_id: int) -> dict[str, Any] | None:
-    """The last call of a contest as a page shows it; milliseconds from its beginning to its end."""
-    row = _LAST_CALL.one(session, id=contest_id)
-    if row is None:
-        return None
-    elapsed = None if row[3] is None else round((moment(row[3]) - moment(row[2])).total_seconds() * 1000)
-    return {"n": row[0], "what": row[1], "took": elapsed, "people": row[4], "sent": row[5], "failed": row[6]}
+def last_call(session: Session, contest_id: int) -> LastCall | None:
+    """The last broadcast of a contest."""
+    return _LAST_CALL.first(session, id=contest_id)
 
 
 def call_recipients(session: Session, contest_id: int, team_id: int | None = None) -> list[int]:
     """Everybody who takes part, or the members of one team."""
-    if team_id is not None:
-        return [row[0] for row in _TEAM_MEMBERS.all(session, id=contest_id, team_id=team_id)]
-    return [row[0] for row in _PARTICIPANTS.all(session, id=contest_id)]
+    return _PARTICIPANTS.all(session, id=contest_id) if team_id is None else _TEAM_MEMBERS.all(session, id=contest_id, team_id=team_id)

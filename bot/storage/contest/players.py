@@ -1,85 +1,26 @@
-"""Participants of a contest: their results and final places, and the sets they began and ended."""
+"""Who takes part in a contest: participants with their results and places, their teams, and the sets they began and ended; a team stays for good."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
+from sqlalchemy import Integer, Text, and_, delete, func, or_, select, type_coerce, union, update
 from sqlmodel import Session
 
 from bot.domain.contest.leaderboard import ContestResult, FinishedSet, RankedPlayer, ScoredAnswer
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, bind, binds, insert, replacing, table
 from bot.storage.study import grades
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.contest import ContestRow, ContestSetRow, ParticipationRow, TeamMemberRow, TeamRow
+from bot.storage.tables.people import PersonRow, PostRow, UnitRow
+from bot.storage.tables.study import AnswerRow, FocusRow, SittingItemRow, SittingRow
 
-_JOIN = Statement(
-    """INSERT INTO participation (contest_id, person_id, joined_at, unit_id, strength, points, correct, millis)
-       VALUES (:contest_id, :person_id, :at, :unit_id, :strength, 0, 0, 0) ON CONFLICT (contest_id, person_id) DO NOTHING"""
-)
-_GET = Statement(
-    """SELECT joined_at, points, correct, millis, finished_at, place FROM participation WHERE contest_id = :contest_id AND person_id = :person_id"""
-)
-_CLOSED_CONTESTS = Statement(
-    """SELECT c.id FROM participation e JOIN contest c ON c.id = e.contest_id WHERE e.person_id = :person_id AND c.state = 'closed'
-       ORDER BY c.closed_at DESC, c.id DESC LIMIT :top"""
-)
-_SET_RESULT = Statement(
-    """UPDATE participation SET points = :points, correct = :correct, millis = :millis, finished_at = :finished_at
-       WHERE contest_id = :contest_id AND person_id = :person_id"""
-)
-_SET_PLACE = Statement("UPDATE participation SET place = :place WHERE contest_id = :contest_id AND person_id = :person_id")
-_PLAYERS = Statement(
-    """SELECT p.id, p.name, COALESCE(e.points, 0), COALESCE(e.correct, 0), COALESCE(e.millis, 0), e.finished_at, m.team_id, COALESCE(e.strength, 0)
-       FROM (SELECT person_id FROM participation WHERE contest_id = :contest_id
-             UNION SELECT person_id FROM team_member WHERE contest_id = :contest_id) w
-       JOIN person p ON p.id = w.person_id
-       LEFT JOIN participation e ON e.contest_id = :contest_id AND e.person_id = p.id
-       LEFT JOIN team_member m ON m.contest_id = :contest_id AND m.person_id = p.id ORDER BY p.id"""
-)
-_FINISHED_A_SET = Statement("SELECT DISTINCT person_id FROM contest_set WHERE contest_id = :contest_id AND whole = 1 ORDER BY person_id")
-_TOOK_PART = Statement("SELECT person_id FROM participation WHERE contest_id = :contest_id AND finished_at IS NOT NULL ORDER BY person_id")
-_COUNT_JOINED = Statement("SELECT COUNT(*) FROM participation WHERE contest_id = :contest_id")
-_ACCURACY = Statement("SELECT COUNT(*), COALESCE(SUM(correct), 0) FROM answer WHERE person_id = :person_id AND recorded_at >= :since")
-_UNIT = Statement(
-    """SELECT unit_id FROM post WHERE person_id = :person_id AND since <= :day AND (until IS NULL OR until >= :day) ORDER BY id LIMIT 1"""
-)
-_INSERT_SET = Statement(
-    """INSERT INTO contest_set (sitting_id, contest_id, person_id, day, n, whole, points, correct, millis)
-       VALUES (:sitting_id, :contest_id, :person_id, :day, :n, 0, 0, 0, 0)"""
-)
-_SETS = Statement(
-    """SELECT sitting_id, day, n, whole, points, correct, millis, over_at FROM contest_set
-       WHERE contest_id = :contest_id AND person_id = :person_id ORDER BY day, n"""
-)
-_END_SET = Statement(
-    """UPDATE contest_set SET whole = :whole, points = :points, correct = :correct, millis = :millis, over_at = :at WHERE sitting_id = :sitting_id"""
-)
-_OPEN_SETS = Statement("SELECT sitting_id, person_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NULL ORDER BY sitting_id")
-_ENDED_SETS = Statement(
-    """SELECT person_id, sitting_id FROM contest_set WHERE contest_id = :contest_id AND over_at IS NOT NULL ORDER BY person_id, sitting_id"""
-)
-_ARRIVALS = Statement("SELECT n, arrived_at FROM answer WHERE sitting_id = :sitting_id")
-_OPENING = Statement("SELECT opened_at, size FROM sitting WHERE id = :id")
-_ASKED_QUESTIONS = Statement(
-    """SELECT DISTINCT i.question FROM contest_set c JOIN sitting_item i ON i.sitting_id = c.sitting_id
-       WHERE c.contest_id = :contest_id AND c.person_id = :person_id"""
-)
-_CLOSE_SITTINGS = Statement(
-    """UPDATE sitting SET state = 'left', closed_at = :at, next = size + 1
-       WHERE state = 'open' AND id IN (SELECT sitting_id FROM contest_set WHERE contest_id = :contest_id)"""
-)
-_DROP_FOCUS = Statement(
-    """DELETE FROM focus WHERE kind = 'sitting' AND ref IN (
-           SELECT c.sitting_id FROM contest_set c JOIN sitting s ON s.id = c.sitting_id WHERE c.contest_id = :contest_id AND s.state = 'open')"""
-)
-_EXPORT = Statement(
-    """SELECT p.staff_no, p.name, COALESCE(u.path, ''), COALESCE(t.name, ''), e.place, e.points, e.correct, e.millis, e.joined_at, e.finished_at
-       FROM participation e JOIN person p ON p.id = e.person_id LEFT JOIN unit u ON u.id = e.unit_id
-       LEFT JOIN team_member m ON m.contest_id = e.contest_id AND m.person_id = e.person_id LEFT JOIN team t ON t.id = m.team_id
-       WHERE e.contest_id = :contest_id ORDER BY e.place IS NULL, e.place, p.staff_no"""
-)
+_contests, _participants, _sets, _teams, _members = (table(row) for row in (ContestRow, ParticipationRow, ContestSetRow, TeamRow, TeamMemberRow))
+_people, _posts, _units = table(PersonRow), table(PostRow), table(UnitRow)
+_answers, _sittings, _items, _focus = table(AnswerRow), table(SittingRow), table(SittingItemRow), table(FocusRow)
+
 STRENGTH_PERIOD = timedelta(days=180)
 """How far back answers count for the accuracy by which leagues are formed."""
 
@@ -109,43 +50,146 @@ class ContestSet:
         return FinishedSet(self.day, self.result)
 
 
-def _moment_or_none(text: str | None) -> datetime | None:
-    return None if text is None else moment(text)
+class Team(NamedTuple):
+    """A team of a contest."""
+
+    id: int
+    name: str
+
+
+class TeamMember(NamedTuple):
+    """Somebody in a team."""
+
+    team: str
+    person_id: int
+    staff_no: str
+    name: str
+
+
+class PersonUnit(NamedTuple):
+    """A unit by its path from the root."""
+
+    id: int
+    path: str
+
+
+class StartedSet(NamedTuple):
+    """The sitting of a set and whose it is."""
+
+    sitting_id: int
+    person_id: int
 
 
 # ── Those who take part ──
 
+_CONTEST = _participants.c.contest_id == bind("contest_id")
+_THIS = and_(_CONTEST, _participants.c.person_id == bind("person_id"))
+_RESULT = (_participants.c.points, _participants.c.correct, _participants.c.millis, _participants.c.finished_at.label("finished"))
+_JOIN = Query(
+    insert(_participants)
+    .values(binds("contest_id", "person_id", "joined_at", "unit_id", "strength") | {"points": 0, "correct": 0, "millis": 0})
+    .on_conflict_do_nothing(index_elements=["contest_id", "person_id"])
+)
+_GET = Query(select(_participants.c.joined_at, _participants.c.place, *_RESULT).where(_THIS), gives=(datetime, int, ContestResult))
+_CLOSED_CONTESTS = Query(
+    select(_contests.c.id)
+    .join_from(_participants, _contests, _contests.c.id == _participants.c.contest_id)
+    .where(_participants.c.person_id == bind("person_id"), _contests.c.state == "closed")
+    .order_by(_contests.c.closed_at.desc(), _contests.c.id.desc())
+    .limit(bind("top")),
+    gives=int,
+)
+_SET_RESULT = Query(update(_participants).where(_THIS).values(binds("points", "correct", "millis", "finished_at")))
+_SET_PLACE = Query(update(_participants).where(_THIS).values(binds("place")))
+_EVERYBODY = union(
+    select(_participants.c.person_id).where(_CONTEST), select(_members.c.person_id).where(_members.c.contest_id == bind("contest_id"))
+).subquery("everybody")
+_RANKED = Query(
+    select(
+        _people.c.id,
+        _people.c.name,
+        _members.c.team_id,
+        func.coalesce(_participants.c.strength, 0).label("strength"),
+        func.coalesce(_participants.c.points, 0).label("points"),
+        func.coalesce(_participants.c.correct, 0).label("correct"),
+        func.coalesce(_participants.c.millis, 0).label("millis"),
+        _participants.c.finished_at.label("finished"),
+    )
+    .select_from(_EVERYBODY)
+    .join(_people, _people.c.id == _EVERYBODY.c.person_id)
+    .outerjoin(_participants, and_(_CONTEST, _participants.c.person_id == _people.c.id))
+    .outerjoin(_members, and_(_members.c.contest_id == bind("contest_id"), _members.c.person_id == _people.c.id))
+    .order_by(_people.c.id),
+    gives=(int, str, int, int, ContestResult),
+)
+_FINISHED_A_SET = Query(
+    select(_sets.c.person_id).distinct().where(_sets.c.contest_id == bind("contest_id"), _sets.c.whole == 1).order_by(_sets.c.person_id), gives=int
+)
+_TOOK_PART = Query(
+    select(_participants.c.person_id).where(_CONTEST, _participants.c.finished_at.is_not(None)).order_by(_participants.c.person_id), gives=int
+)
+_COUNT_JOINED = Query(select(func.count()).select_from(_participants).where(_CONTEST), gives=int)
+_ACCURACY = Query(
+    select(func.count(), func.coalesce(func.sum(type_coerce(_answers.c.correct, Integer)), 0)).where(
+        _answers.c.person_id == bind("person_id"), _answers.c.recorded_at >= bind("since")
+    ),
+    gives=tuple[int, int],
+)
+_ON_DUTY = and_(_posts.c.since <= bind("day"), or_(_posts.c.until.is_(None), _posts.c.until >= bind("day")))
+_UNIT = Query(select(_posts.c.unit_id).where(_posts.c.person_id == bind("person_id"), _ON_DUTY).order_by(_posts.c.id).limit(1), gives=int)
+_EXPORT = Query(
+    select(
+        _people.c.staff_no,
+        _people.c.name,
+        func.coalesce(_units.c.path, "").label("unit"),
+        func.coalesce(_teams.c.name, "").label("team"),
+        _participants.c.place,
+        _participants.c.points,
+        _participants.c.correct,
+        _participants.c.millis,
+        type_coerce(_participants.c.joined_at, Text()).label("joined_at"),
+        type_coerce(_participants.c.finished_at, Text()).label("finished_at"),
+    )
+    .join_from(_participants, _people, _people.c.id == _participants.c.person_id)
+    .outerjoin(_units, _units.c.id == _participants.c.unit_id)
+    .outerjoin(_members, and_(_members.c.contest_id == _participants.c.contest_id, _members.c.person_id == _participants.c.person_id))
+    .outerjoin(_teams, _teams.c.id == _members.c.team_id)
+    .where(_CONTEST)
+    .order_by(_participants.c.place.is_(None), _participants.c.place, _people.c.staff_no),
+    gives=dict,
+)
+
 
 def join(session: Session, contest_id: int, person_id: int, unit_id: int | None, strength: int, at: datetime) -> bool:
     """True for the call that made somebody a participant; joining again keeps everything (bot/docs/rules.md S19)."""
-    values = {"contest_id": contest_id, "person_id": person_id, "unit_id": unit_id, "strength": strength, "at": stamp(at)}
-    return _JOIN.run(session, **values) == 1
+    return _JOIN.run(session, contest_id=contest_id, person_id=person_id, unit_id=unit_id, strength=strength, joined_at=at) == 1
 
 
 def get(session: Session, contest_id: int, person_id: int) -> Participant | None:
-    row = _GET.one(session, contest_id=contest_id, person_id=person_id)
-    return None if row is None else Participant(moment(row[0]), ContestResult(row[1], row[2], row[3], _moment_or_none(row[4])), row[5])
+    row = _GET.first(session, contest_id=contest_id, person_id=person_id)
+    if row is None:
+        return None
+    joined_at, place, result = row
+    return Participant(joined_at, result, place)
 
 
 def closed_contests(session: Session, person_id: int, top: int) -> list[int]:
     """The contests that somebody joined and that are closed, newest first."""
-    return [row[0] for row in _CLOSED_CONTESTS.all(session, person_id=person_id, top=top)]
+    return _CLOSED_CONTESTS.all(session, person_id=person_id, top=top)
 
 
 def set_result(session: Session, contest_id: int, person_id: int, result: ContestResult) -> None:
     """Store the current result of a participant."""
-    _SET_RESULT.run(session, **_result_values(contest_id, person_id, result))
+    _SET_RESULT.run(session, contest_id=contest_id, person_id=person_id, **_result_values(result))
 
 
 def set_results(session: Session, contest_id: int, results: Iterable[tuple[int, ContestResult]]) -> None:
     """Store many results at once, as (person, result)."""
-    _SET_RESULT.many(session, [_result_values(contest_id, person, result) for person, result in results])
+    _SET_RESULT.many(session, [{"contest_id": contest_id, "person_id": person, **_result_values(result)} for person, result in results])
 
 
-def _result_values(contest_id: int, person_id: int, result: ContestResult) -> dict[str, Any]:
-    finished = None if result.finished is None else stamp(result.finished)
-    values = {"points": result.points, "correct": result.correct, "millis": result.millis, "finished_at": finished}
-    return {**values, "contest_id": contest_id, "person_id": person_id}
+def _result_values(result: ContestResult) -> dict[str, Any]:
+    return {"points": result.points, "correct": result.correct, "millis": result.millis, "finished_at": result.finished}
 
 
 def set_places(session: Session, contest_id: int, places: Iterable[tuple[int, int]]) -> None:
@@ -156,79 +200,194 @@ def set_places(session: Session, contest_id: int, places: Iterable[tuple[int, in
 def list_ranked(session: Session, contest_id: int) -> list[RankedPlayer]:
     """All who joined or are in a team, by id; `took_part` is False while somebody has nothing that counts."""
     return [
-        RankedPlayer(row[0], row[1], ContestResult(row[2], row[3], row[4], _moment_or_none(row[5])), row[6], row[5] is not None, row[7])
-        for row in _PLAYERS.all(session, contest_id=contest_id)
+        RankedPlayer(person_id, name, result, team_id, result.finished is not None, strength)
+        for person_id, name, team_id, strength, result in _RANKED.all(session, contest_id=contest_id)
     ]
 
 
 def took_part(session: Session, contest_id: int) -> list[int]:
     """Ids of participants with at least one answer that counts."""
-    return [row[0] for row in _TOOK_PART.all(session, contest_id=contest_id)]
+    return _TOOK_PART.all(session, contest_id=contest_id)
 
 
 def finished_a_set(session: Session, contest_id: int) -> list[int]:
     """Ids of participants who finished at least one set of a windowed contest."""
-    return [row[0] for row in _FINISHED_A_SET.all(session, contest_id=contest_id)]
+    return _FINISHED_A_SET.all(session, contest_id=contest_id)
 
 
 def export_rows(session: Session, contest_id: int) -> list[dict[str, Any]]:
-    """Everybody who joined, by place: points as people read them, time in milliseconds."""
-    keys = ("staff_no", "name", "unit", "team", "place", "points", "correct", "millis", "joined_at", "finished_at")
-    rows = [dict(zip(keys, row, strict=True)) for row in _EXPORT.all(session, contest_id=contest_id)]
-    return [{**row, "points": row["points"] / 1000} for row in rows]
+    """Everybody who joined, by place: points as people read them, time in milliseconds, moments as the rows hold them."""
+    return [{**row, "points": row["points"] / 1000} for row in _EXPORT.all(session, contest_id=contest_id)]
 
 
 def count_joined(session: Session, contest_id: int) -> int:
-    return int(_COUNT_JOINED.one(session, contest_id=contest_id)[0])
+    return _COUNT_JOINED.one(session, contest_id=contest_id)
 
 
 def recent_accuracy(session: Session, person_id: int, now: datetime) -> int:
     """The share of right answers of the last half year, in thousandths."""
-    count, right = _ACCURACY.one(session, person_id=person_id, since=stamp(now - STRENGTH_PERIOD))
-    return int(right) * 1000 // int(count) if count else 0
+    answered, right = _ACCURACY.one(session, person_id=person_id, since=now - STRENGTH_PERIOD)
+    return int(right) * 1000 // answered if answered else 0
 
 
 def unit_of(session: Session, person_id: int, day: date) -> int | None:
-    row = _UNIT.one(session, person_id=person_id, day=day.isoformat())
-    return None if row is None else int(row[0])
+    """The unit of somebody's first post on a day."""
+    return _UNIT.first(session, person_id=person_id, day=day)
+
+
+# ── Teams ──
+
+_MEMBER = insert(_members).values(binds("contest_id", "person_id", "team_id"))
+_MEMBER_KEY = ["contest_id", "person_id"]
+_ADD_TEAM = Query(insert(_teams).values(binds("contest_id", "name", "unit_id")).on_conflict_do_nothing(index_elements=["contest_id", "name"]))
+_TEAM = Query(select(_teams.c.id).where(_teams.c.contest_id == bind("contest_id"), _teams.c.name == bind("name")), gives=int)
+_TEAM_NAMES = Query(select(_teams.c.id, _teams.c.name).where(_teams.c.contest_id == bind("contest_id")).order_by(_teams.c.name), gives=Team)
+_ADD_MEMBER = Query(_MEMBER.on_conflict_do_nothing(index_elements=_MEMBER_KEY))
+_MOVE_MEMBER = Query(replacing(_MEMBER, _MEMBER_KEY, "team_id"))
+_TEAM_OF = Query(
+    select(_teams.c.id, _teams.c.name)
+    .join_from(_members, _teams, _teams.c.id == _members.c.team_id)
+    .where(_members.c.contest_id == bind("contest_id"), _members.c.person_id == bind("person_id")),
+    gives=Team,
+)
+_MEMBERS = Query(
+    select(_teams.c.name, _people.c.id, _people.c.staff_no, _people.c.name)
+    .select_from(_members)
+    .join(_teams, _teams.c.id == _members.c.team_id)
+    .join(_people, _people.c.id == _members.c.person_id)
+    .where(_members.c.contest_id == bind("contest_id"))
+    .order_by(_teams.c.name, _people.c.staff_no),
+    gives=TeamMember,
+)
+_UNIT_PATH = Query(select(_units.c.path).where(_units.c.id == bind("id")), gives=str)
+_UNITS_BY_PERSON = Query(
+    select(_posts.c.person_id, _units.c.id, _units.c.path)
+    .join_from(_posts, _units, _units.c.id == _posts.c.unit_id)
+    .where(_ON_DUTY)
+    .order_by(_posts.c.id),
+    gives=tuple[int, int, str],
+)
+
+
+def get_or_create_team(session: Session, contest_id: int, name: str, unit_id: int | None = None) -> int:
+    """The team of that name, made when there is none."""
+    _ADD_TEAM.run(session, contest_id=contest_id, name=name, unit_id=unit_id)
+    return _TEAM.one(session, contest_id=contest_id, name=name)
+
+
+def add_members(session: Session, contest_id: int, team_id: int, people: Iterable[int]) -> None:
+    """Make people members; who is in a team already stays there."""
+    _ADD_MEMBER.many(session, [{"contest_id": contest_id, "person_id": person, "team_id": team_id} for person in people])
+
+
+def move_member(session: Session, contest_id: int, team_id: int, person_id: int) -> None:
+    """Make somebody a member of this team, out of whatever other."""
+    _MOVE_MEMBER.run(session, contest_id=contest_id, person_id=person_id, team_id=team_id)
+
+
+def team_names(session: Session, contest_id: int) -> dict[int, str]:
+    """The teams by id."""
+    return dict(_TEAM_NAMES.all(session, contest_id=contest_id))
+
+
+def team_of(session: Session, contest_id: int, person_id: int) -> Team | None:
+    """Somebody's team."""
+    return _TEAM_OF.first(session, contest_id=contest_id, person_id=person_id)
+
+
+def list_members(session: Session, contest_id: int) -> list[TeamMember]:
+    """The members of all teams."""
+    return _MEMBERS.all(session, contest_id=contest_id)
+
+
+def unit_path(session: Session, unit_id: int | None) -> str | None:
+    return None if unit_id is None else _UNIT_PATH.first(session, id=unit_id)
+
+
+def units_by_person(session: Session, day: date) -> dict[int, PersonUnit]:
+    """The unit of everybody's first post on a day: people in two posts play for one unit."""
+    units: dict[int, PersonUnit] = {}
+    for person_id, unit_id, path in _UNITS_BY_PERSON.all(session, day=day):
+        units.setdefault(person_id, PersonUnit(unit_id, path))
+    return units
 
 
 # ── Sets ──
 
+_OF_CONTEST = _sets.c.contest_id == bind("contest_id")
+_OF_PERSON = and_(_OF_CONTEST, _sets.c.person_id == bind("person_id"))
+_BEGIN_SET = Query(
+    insert(_sets).values(binds("sitting_id", "contest_id", "person_id", "day", "n") | {"whole": 0, "points": 0, "correct": 0, "millis": 0})
+)
+_SETS = Query(
+    select(
+        _sets.c.sitting_id, _sets.c.day, _sets.c.n, _sets.c.whole, _sets.c.points, _sets.c.correct, _sets.c.millis, _sets.c.over_at.label("finished")
+    )
+    .where(_OF_PERSON)
+    .order_by(_sets.c.day, _sets.c.n),
+    gives=(int, date, int, bool, ContestResult),
+)
+_END_SET = Query(update(_sets).where(_sets.c.sitting_id == bind("sitting_id")).values(binds("whole", "points", "correct", "millis", "over_at")))
+_STARTED = select(_sets.c.sitting_id, _sets.c.person_id).where(_OF_CONTEST)
+_OPEN_SETS = Query(_STARTED.where(_sets.c.over_at.is_(None)).order_by(_sets.c.sitting_id), gives=StartedSet)
+_ENDED_SETS = Query(_STARTED.where(_sets.c.over_at.is_not(None)).order_by(_sets.c.person_id, _sets.c.sitting_id), gives=StartedSet)
+_ARRIVALS = Query(select(_answers.c.n, _answers.c.arrived_at).where(_answers.c.sitting_id == bind("sitting_id")), gives=tuple[int, datetime])
+_OPENING = Query(select(_sittings.c.opened_at, _sittings.c.size).where(_sittings.c.id == bind("id")), gives=tuple[datetime, int])
+_ASKED_QUESTIONS = Query(
+    select(_items.c.question).distinct().join_from(_sets, _items, _items.c.sitting_id == _sets.c.sitting_id).where(_OF_PERSON), gives=str
+)
+_CLOSE_SITTINGS = Query(
+    update(_sittings)
+    .where(_sittings.c.state == "open", _sittings.c.id.in_(select(_sets.c.sitting_id).where(_OF_CONTEST)))
+    .values(state="left", closed_at=bind("now"), next=_sittings.c.size + 1)
+)
+_DROP_FOCUS = Query(
+    delete(_focus).where(
+        _focus.c.kind == "sitting",
+        _focus.c.ref.in_(
+            select(_sets.c.sitting_id)
+            .join_from(_sets, _sittings, _sittings.c.id == _sets.c.sitting_id)
+            .where(_OF_CONTEST, _sittings.c.state == "open")
+        ),
+    )
+)
+
 
 def begin_set(session: Session, contest_id: int, person_id: int, sitting_id: int, day: date, n: int) -> None:
     """The n-th set of a day; unique in the database, whatever the number of replicas."""
-    _INSERT_SET.run(session, sitting_id=sitting_id, contest_id=contest_id, person_id=person_id, day=day.isoformat(), n=n)
+    _BEGIN_SET.run(session, sitting_id=sitting_id, contest_id=contest_id, person_id=person_id, day=day, n=n)
 
 
 def list_sets(session: Session, contest_id: int, person_id: int) -> list[ContestSet]:
     return [
-        ContestSet(
-            row[0],
-            date.fromisoformat(row[1]),
-            row[2],
-            bool(row[3]),
-            ContestResult(row[4], row[5], row[6], _moment_or_none(row[7])),
-            row[7] is not None,
-        )
-        for row in _SETS.all(session, contest_id=contest_id, person_id=person_id)
+        ContestSet(sitting_id, day, n, is_whole, result, result.finished is not None)
+        for sitting_id, day, n, is_whole, result in _SETS.all(session, contest_id=contest_id, person_id=person_id)
     ]
 
 
 def end_set(session: Session, sitting_id: int, result: ContestResult, at: datetime, *, is_whole: bool) -> None:
-    values = {"points": result.points, "correct": result.correct, "millis": result.millis, "whole": int(is_whole), "at": stamp(at)}
-    _END_SET.run(session, **values, sitting_id=sitting_id)
+    _END_SET.run(session, points=result.points, correct=result.correct, millis=result.millis, whole=is_whole, over_at=at, sitting_id=sitting_id)
 
 
-def open_sets(session: Session, contest_id: int) -> list[tuple[int, int]]:
-    """(sitting, person) of sets that are under way."""
-    return [(row[0], row[1]) for row in _OPEN_SETS.all(session, contest_id=contest_id)]
+def open_sets(session: Session, contest_id: int) -> list[StartedSet]:
+    """The sets that are under way."""
+    return _OPEN_SETS.all(session, contest_id=contest_id)
+
+
+def ended_sets(session: Session, contest_id: int) -> list[StartedSet]:
+    """The sets of a contest that are over, by person."""
+    return _ENDED_SETS.all(session, contest_id=contest_id)
 
 
 def close_open_sets(session: Session, contest_id: int, at: datetime) -> None:
     """Close all open sets unfinished, and release them as current tasks."""
     _DROP_FOCUS.run(session, contest_id=contest_id)
-    _CLOSE_SITTINGS.run(session, contest_id=contest_id, at=stamp(at))
+    _CLOSE_SITTINGS.run(session, contest_id=contest_id, now=at)
+
+
+def asked_questions(session: Session, contest_id: int, person_id: int) -> set[str]:
+    """The questions that somebody has had in this contest."""
+    return set(_ASKED_QUESTIONS.all(session, contest_id=contest_id, person_id=person_id))
 
 
 def scored_answers(session: Session, sitting_id: int) -> tuple[list[ScoredAnswer], datetime | None, bool]:
@@ -238,22 +397,12 @@ def scored_answers(session: Session, sitting_id: int) -> tuple[list[ScoredAnswer
     question counts for nobody, neither mark nor time; one that was credited to all counts also for those who had left it out.
     """
     opened, size = _OPENING.one(session, id=sitting_id)
-    arrivals = {row[0]: moment(row[1]) for row in _ARRIVALS.all(session, sitting_id=sitting_id)}
+    arrivals = dict(_ARRIVALS.all(session, sitting_id=sitting_id))
     marks = grades.grades_of_sitting(session, sitting_id)
-    previous, answers = moment(opened), []
+    previous, answers = opened, []
     for mark in sorted(marks, key=lambda mark: (mark.n not in arrivals, arrivals.get(mark.n, previous), mark.n)):
         arrived_at = arrivals.get(mark.n, previous)
         if mark.counts and (mark.n in arrivals or mark.earned):
             answers.append(ScoredAnswer(mark.earned, mark.earned == 1000, max(0, (arrived_at - previous) // timedelta(milliseconds=1))))
         previous = max(previous, arrived_at)
     return answers, max(arrivals.values(), default=None), len(arrivals) == size
-
-
-def asked_questions(session: Session, contest_id: int, person_id: int) -> set[str]:
-    """The questions that somebody has had in this contest."""
-    return {row[0] for row in _ASKED_QUESTIONS.all(session, contest_id=contest_id, person_id=person_id)}
-
-
-def ended_sets(session: Session, contest_id: int) -> list[tuple[int, int]]:
-    """(person, sitting) of every set of a contest that is over."""
-    return [(row[0], row[1]) for row in _ENDED_SETS.all(session, contest_id=contest_id)]

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from bot.logs import get_logger
 from bot.storage.db.engine import is_sqlite
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 LOOK_UP_SECONDS = 30.0
 """How long the outcome of a lost COMMIT is looked for; longer than PostgreSQL takes to come back after a crash."""
@@ -30,6 +29,10 @@ class Busy(Exception):
 
 class InDoubt(Busy):
     """COMMIT was sent, its answer was lost, and the database was not reached since: it may or may not have been recorded."""
+
+
+class DatabaseLost(Busy):
+    """The file of the database was moved, replaced or removed under the service: what is recorded now would be in no file that anybody has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def _identity(raw: Any) -> _Identity | None:
 
 def _look_up(engine: Engine, identity: _Identity) -> bool:
     """Whether the transaction stands, asked on new connections until it is decided."""
+    import psycopg  # what raises here has loaded it
+
     began = time.monotonic()
     while (waited := time.monotonic() - began) < LOOK_UP_SECONDS:
         try:
@@ -89,6 +94,8 @@ def _look_up(engine: Engine, identity: _Identity) -> bool:
                         {"backend": identity.backend, "xid": str(int(identity.xid) % 2**32)},
                     )
         except DBAPIError as wrong:
+            import psycopg  # which is here if it has failed
+
             if isinstance(wrong.orig, psycopg.DataError):
                 # "transaction ID is in the future": the server that took over never received it.
                 return False

@@ -9,19 +9,66 @@ another thread. A result is returned only after it is on disk (bot/docs/reliabil
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from bot.storage.db.commits import Busy, transaction
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+from bot.logs import get_logger
+from bot.storage.db.commits import Busy, DatabaseLost, transaction
+from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 from bot.storage.db.writer import SWEEP_SECONDS, Gauges, OnError, Prelock, T, Together, Work, WriteJob, Writer
+
+log = get_logger(__name__)
+
+
+class DatabaseFile:
+    """The file of an SQLite database, and which file it was when the service began to write to it."""
+
+    def __init__(self, engine: Engine, gauges: Gauges) -> None:
+        path = engine.url.database or ""
+        self.path = Path(path) if is_sqlite(engine) and path not in ("", ":memory:") else None
+        self._gauges = gauges
+        self._pinned: tuple[int, int] | None = None
+        if self.path is not None:
+            event.listen(engine, "do_connect", self._before_connect)
+
+    def pin(self) -> None:
+        """From now on the file has to stay the one that stands there."""
+        if self.path is not None and self.path.exists():
+            self._pinned = self._found()
+
+    def check(self) -> None:
+        """Raises `DatabaseLost` where another file, or none, stands at the path; the log says when that begins and when it is over."""
+        if self._pinned is None:
+            return
+        lost = self._found() != self._pinned
+        if lost != bool(self._gauges.lost):
+            self._gauges.lost = int(lost)
+            if lost:
+                log.error("database file gone", file=str(self.path), cure="put the very file back, or restart with the file that is to be used")
+            else:
+                log.warning("database file is back", file=str(self.path))
+        if lost:
+            raise DatabaseLost(f"{self.path} is no longer the file that was opened")
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)  # type: ignore[arg-type]
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _before_connect(self, *_: object) -> None:
+        # A connection to a path where nothing stands would make an empty database there.
+        self.check()
 
 
 class Database:
@@ -30,10 +77,12 @@ class Database:
     def __init__(self, engine: Engine, *, prelock: Prelock | None = None, limit: int = 20_000, writers: int = 3, patience: float = 4.0) -> None:
         self.engine = engine
         self.gauges = Gauges()
+        self.file = DatabaseFile(engine, self.gauges)
         self._limit = limit
         self._patience = patience
         single_writer = is_sqlite(engine)
-        self._writers = [Writer(engine, self.gauges, None if single_writer else prelock, number) for number in range(1 if single_writer else writers)]
+        shared_prelock = None if single_writer else prelock
+        self._writers = [Writer(engine, self.gauges, shared_prelock, number, self.file.check) for number in range(1 if single_writer else writers)]
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="reader")
         self._thread = threading.local()
         self._reader_connections: list[Connection] = []
@@ -41,9 +90,10 @@ class Database:
     @property
     def depth(self) -> int:
         """How many pieces of work wait for a writer."""
-        return sum(len(writer.waiting) for writer in self._writers)
+        return sum(len(writer.waiting) + len(writer.urgent) for writer in self._writers)
 
     def start(self) -> None:
+        self.file.pin()
         for writer in self._writers:
             writer.start()
 
@@ -59,18 +109,26 @@ class Database:
             connection.close()
         self.engine.dispose()
 
-    async def write(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None) -> T:
+    async def write(self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None, urgent: bool = False) -> T:
         """What `work` returned, after its commit; its exception if it raised one, after the rollback of its savepoint alone.
 
         `of` names whose work it is: on PostgreSQL the same key always meets the same writer. Jobs of a batch that have the same `together` are
-        worked on by it first, with the `item` of each, and by `work` only where that gave nothing. Raises `Busy` when the database cannot be
-        written within `patience` seconds; then nothing was recorded and nothing will be; `InDoubt`, a kind of it, when nobody can tell.
+        worked on by it first, with the `item` of each, and by `work` only where that gave nothing. What is `urgent` is committed before all
+        that waits: a row for which thousands wait. Raises `Busy` when the database cannot be written within `patience` seconds; then
+        nothing was recorded and nothing will be; `InDoubt`, a kind of it, when nobody can tell.
         """
         # A caller that is cancelled cancels its future and not the work: the work is done, and its reply is stored for the retry.
-        return await self.submit(work, of, together=together, item=item)
+        return await self.submit(work, of, together=together, item=item, urgent=urgent)
 
     def submit(
-        self, work: Work[T], of: Hashable = None, *, together: Together | None = None, item: Any = None, on_error: OnError | None = None
+        self,
+        work: Work[T],
+        of: Hashable = None,
+        *,
+        together: Together | None = None,
+        item: Any = None,
+        on_error: OnError | None = None,
+        urgent: bool = False,
     ) -> asyncio.Future[T]:
         """`write` for who waits without a task: the future holds the result or the exception.
 
@@ -80,9 +138,9 @@ class Database:
         loop = asyncio.get_running_loop()
         job = WriteJob(work, of, loop, loop.create_future(), time.monotonic(), together, item, on_error)
         try:
-            if len(writer.waiting) >= self._limit:
+            if len(writer.waiting) >= self._limit and not urgent:
                 raise Busy("queue")
-            writer.put(job)
+            writer.put(job, urgent=urgent)
         except Busy as busy:
             job.future.set_exception(busy)
             return job.future
@@ -105,11 +163,12 @@ class Database:
 
     def _read(self, work: Work[T]) -> T:
         """`read`, in a reader thread, over the connection that the thread keeps: opening one takes longer than most reads."""
+        self.file.check()
         connection: Connection | None = getattr(self._thread, "connection", None)
         if connection is not None:
             try:
                 return self._read_over(connection, work)
-            except (DBAPIError, *DRIVER_ERRORS):
+            except driver_errors(DBAPIError):
                 # The connection may be left over from before the database was unreachable: try once more with a fresh one.
                 pass
         fresh = self._thread.connection = _make_read_only(self.engine.connect())
@@ -127,7 +186,7 @@ class Database:
                 # SQLAlchemy does not know of transactions begun by raw statements (bot/storage/db/query.py);
                 # ended here, so that the next read sees what is committed by then.
                 connection.connection.driver_connection.rollback()  # type: ignore[union-attr]
-        except (DBAPIError, *DRIVER_ERRORS):
+        except driver_errors(DBAPIError):
             self._thread.connection = None
             self._reader_connections.remove(connection)
             connection.close()

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psycopg
 from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
 T = TypeVar("T")
-DRIVER_ERRORS = (sqlite3.Error, psycopg.Error)
+
+
+def driver_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the drivers raise, and the others. psycopg (9 MiB) comes with the first engine for PostgreSQL, and raises nothing before."""
+    psycopg = sys.modules.get("psycopg")
+    return (sqlite3.Error, *others) if psycopg is None else (sqlite3.Error, psycopg.Error, *others)
+
+
+def database_away(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What a database that is locked, full or away raises, for who looks again a moment later: a line in the log, and no fault of ours."""
+    psycopg = sys.modules.get("psycopg")
+    drivers = (sqlite3.OperationalError,) if psycopg is None else (sqlite3.OperationalError, psycopg.OperationalError)
+    return (*drivers, OperationalError, InterfaceError, *others)
 
 
 def is_sqlite(engine: Engine) -> bool:
@@ -37,6 +51,8 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
         if path and path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy_seconds, "check_same_thread": False}, hide_parameters=True)
+        if path and path != ":memory:":
+            event.listen(engine, "do_connect", partial(_create_private, Path(path)), once=True)
         event.listen(engine, "connect", partial(_configure_sqlite, busy_seconds))
         event.listen(engine, "begin", _begin_immediate)
         return engine
@@ -44,6 +60,23 @@ def open_engine(url: str, *, busy_seconds: float = 2.0) -> Engine:
     engine = create_engine(driver, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=_POSTGRES_TIMEOUTS, hide_parameters=True)
     event.listen(engine, "connect", partial(_configure_postgres, busy_seconds))
     return engine
+
+
+def _create_private(path: Path, *_: object) -> None:
+    """Make a database that is not there yet as a file of this user alone: SQLite would let everybody read it, and gives its log the same mode.
+
+    Before the first connection only: a file that goes away later is not made anew (bot/storage/db/database.py, `DatabaseFile`).
+    """
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def make_private(path: Path) -> None:
+    """Take a database of ours, with its log, from everybody else."""
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists() and part.stat().st_uid == os.getuid() and part.stat().st_mode & 0o077:
+            part.chmod(0o600)
 
 
 def _configure_sqlite(busy_seconds: float, connection: sqlite3.Connection, _record: object) -> None:

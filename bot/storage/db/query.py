@@ -41,7 +41,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import ValuesBase
 from sqlalchemy.types import Integer, TypeDecorator, TypeEngine
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 __all__ = ["Query", "Statement", "bind", "binds", "columns", "cross_join", "given", "insert", "replacing", "stream", "table"]
 
@@ -56,9 +56,9 @@ _stream_numbers = itertools.count(1)
 # ── Writing a statement ──
 
 
-def table(row: type[SQLModel]) -> Table:
+def table(row: Any) -> Table:
     """The table of a row class; a column that `.c` does not have fails at import."""
-    return cast(Table, row.__table__)  # type: ignore[attr-defined]
+    return cast(Table, row.__table__)
 
 
 def bind(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] | None = None) -> BindParameter[Any]:

@@ -12,16 +12,15 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psycopg
-import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from bot.logs import get_logger
 from bot.storage.db.commits import Busy, InDoubt, transaction
-from bot.storage.db.engine import DRIVER_ERRORS, is_sqlite, session_on
+from bot.storage.db.engine import driver_errors, is_sqlite, session_on
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
@@ -86,29 +85,34 @@ class Gauges:
     batch: int = 0
     commit_seconds: float = 0.0
     failures: int = 0
+    lost: int = 0
     committed: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Writer(threading.Thread):
     """One writer thread with its connection and its queue."""
 
-    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int) -> None:
+    def __init__(self, engine: Engine, gauges: Gauges, prelock: Prelock | None, number: int, check_file: Callable[[], None]) -> None:
+        """`check_file` raises where the database's file is no longer the one that was opened; it is asked before every commit."""
         super().__init__(name=f"writer-{number}", daemon=True)
+        self._check_file = check_file
         self._engine = engine
         self._gauges = gauges
         self._prelock = prelock
         self._always_savepoints = not is_sqlite(engine)
         self.waiting: deque[WriteJob] = deque()
+        self.urgent: deque[WriteJob] = deque()
+        """Work that is taken up before all that waits, in commits of its own."""
         self.wake_scheduled = False
         self.sweeping_loops: set[asyncio.AbstractEventLoop] = set()
         self._condition = threading.Condition()
         self._finishing = False
 
-    def put(self, job: WriteJob) -> None:
+    def put(self, job: WriteJob, *, urgent: bool = False) -> None:
         with self._condition:
             if self._finishing:
                 raise Stopped("stopped")
-            self.waiting.append(job)
+            (self.urgent if urgent else self.waiting).append(job)
 
     def wake(self) -> None:
         """Called in the loop after the current round of callbacks: woken by the first job, the thread would contend with the loop for the GIL."""
@@ -121,9 +125,10 @@ class Writer(threading.Thread):
         deadline = time.monotonic() - patience
         expired: list[WriteJob] = []
         with self._condition:
-            while self.waiting and self.waiting[0].queued_at <= deadline:
-                expired.append(self.waiting.popleft())
-            more_waiting = bool(self.waiting)
+            for waiting in (self.urgent, self.waiting):
+                while waiting and waiting[0].queued_at <= deadline:
+                    expired.append(waiting.popleft())
+            more_waiting = bool(self.urgent or self.waiting)
         for job in expired:
             job.error = Busy("patience")
         _release(expired)
@@ -169,13 +174,15 @@ class Writer(threading.Thread):
 
     def _take_batch(self) -> list[WriteJob] | None:
         with self._condition:
-            while not self.waiting:
+            while not (self.urgent or self.waiting):
                 if self._finishing:
                     return None
                 self._condition.wait()
             batch: list[WriteJob] = []
-            while self.waiting and len(batch) < BATCH_SIZE:
-                batch.append(self.waiting.popleft())
+            # What is urgent has a commit of its own: the work of a whole batch would keep it waiting.
+            waiting = self.urgent or self.waiting
+            while waiting and len(batch) < BATCH_SIZE:
+                batch.append(waiting.popleft())
             return batch
 
     def _take_long_waiting(self) -> list[WriteJob]:
@@ -252,7 +259,7 @@ class Writer(threading.Thread):
                     raw.execute("RELEASE SAVEPOINT job")
             except DBAPIError:
                 raise
-            except DRIVER_ERRORS as wrong:
+            except driver_errors() as wrong:
                 raise DBAPIError(None, None, wrong) from wrong
             except Exception as wrong:
                 job.result, job.error = None, wrong
@@ -264,6 +271,7 @@ class Writer(threading.Thread):
                     raise _BatchSpoilt from wrong
                 if job.on_error is not None:
                     job.on_error(session, wrong)
+        self._check_file()
 
 
 def _work_together(session: Session, batch: list[WriteJob], *, savepoints: bool) -> set[int]:
@@ -301,7 +309,7 @@ def _work_on_group(session: Session, together: Together, jobs: list[WriteJob], *
         results = together(session, [job.item for job in jobs])
     except DBAPIError:
         raise
-    except DRIVER_ERRORS as wrong:
+    except driver_errors() as wrong:
         raise DBAPIError(None, None, wrong) from wrong
     except Exception as wrong:
         log.exception("work on a batch failed", size=len(jobs))
@@ -324,6 +332,8 @@ def _is_job_fault(wrong: DBAPIError) -> bool:
     """True for a fault of one job; false for one of the database itself: locked, full, read-only, disconnected."""
     if isinstance(wrong.orig, sqlite3.Error):
         return (getattr(wrong.orig, "sqlite_errorcode", 0) & 0xFF) not in _SQLITE_DATABASE_FAULTS
+    import psycopg  # which is here if it has failed
+
     state = getattr(wrong.orig, "sqlstate", None)
     if state is None and isinstance(wrong.orig, psycopg.DataError | psycopg.ProgrammingError | psycopg.NotSupportedError):
         # The driver refused to send it (a NUL in a text); the database is fine.

@@ -1,4 +1,4 @@
-"""What became of deliveries: counts, reasons, export and recall; and what people answered to them, 已阅 and votes."""
+"""What became of deliveries: counts, reasons, export and recall, what WeChat tells afterwards; and what people answered, 已阅 and votes."""
 
 from __future__ import annotations
 
@@ -8,40 +8,86 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Text, and_, case, func, select, type_coerce, update
 from sqlmodel import Session
 
-from bot.storage.db.query import Statement, stream
-from bot.storage.tables.columns import moment, stamp
+from bot.domain.times import day_of
+from bot.storage.db.query import Query, bind, binds, columns, insert, table
+from bot.storage.tables.campaign import CampaignRow, OccurrenceRow
+from bot.storage.tables.delivery import DeliveryRow, VoteRow
+from bot.storage.tables.people import PersonRow
+from bot.storage.tables.system import TallyRow
 
 MAX_NAMED = 500
 RECALL_WITHIN = timedelta(hours=24)
 """WeCom and DingTalk take back for a day (bot/docs/protocols.md#wecom-send, #dingtalk-notification)."""
 
-_LAST = Statement(
-    """SELECT c.name, o.id, o.due FROM campaign c LEFT JOIN occurrence o ON o.campaign_id = c.id AND o.state <> 'missed'
-       WHERE c.id = :id ORDER BY o.due DESC LIMIT 1"""
+_campaigns, _deliveries, _occurrences = table(CampaignRow), table(DeliveryRow), table(OccurrenceRow)
+_people, _tallies, _votes = table(PersonRow), table(TallyRow), table(VoteRow)
+
+_OF = _deliveries.c.occurrence_id == bind("occurrence_id")
+_LAST = Query(
+    select(_campaigns.c.name, _occurrences.c.id, _occurrences.c.due)
+    .join_from(_campaigns, _occurrences, and_(_occurrences.c.campaign_id == _campaigns.c.id, _occurrences.c.state != "missed"), isouter=True)
+    .where(_campaigns.c.id == bind("campaign_id"))
+    .order_by(_occurrences.c.due.desc())
+    .limit(1),
+    gives=tuple[str, int | None, datetime | None],
 )
-_COUNTS = Statement("SELECT state, COUNT(*) FROM delivery WHERE occurrence_id = :id GROUP BY state")
-_REASONS = Statement(
-    """SELECT state, error, COUNT(*) FROM delivery WHERE occurrence_id = :id AND error <> '' AND state <> 'sent'
-       GROUP BY state, error ORDER BY COUNT(*) DESC, state, error LIMIT 50"""
+_COUNTS = Query(select(_deliveries.c.state, func.count()).where(_OF).group_by(_deliveries.c.state), gives=tuple[str, int])
+_REASONS = Query(
+    select(_deliveries.c.state, _deliveries.c.error, func.count())
+    .where(_OF, _deliveries.c.error != "", _deliveries.c.state != "sent")
+    .group_by(_deliveries.c.state, _deliveries.c.error)
+    .order_by(func.count().desc(), _deliveries.c.state, _deliveries.c.error)
+    .limit(50),
+    gives=tuple[str, str, int],
 )
-_MISSED = Statement(
-    """SELECT p.staff_no, p.name, d.state, d.channel, d.error FROM delivery d JOIN person p ON p.id = d.person_id
-       WHERE d.occurrence_id = :id AND d.state IN ('failed', 'unknown') ORDER BY d.state, p.staff_no LIMIT :n"""
+_TAKE_BACK = Query(
+    update(_deliveries)
+    .where(
+        _deliveries.c.state == "sent",
+        _deliveries.c.error.not_like("撤回%"),
+        _deliveries.c.error.not_like("已撤回%"),
+        _deliveries.c.sent_at >= bind("since"),
+        _deliveries.c.occurrence_id.in_(select(_occurrences.c.id).where(_occurrences.c.state == "void", _occurrences.c.fired_at >= bind("since"))),
+    )
+    .values(error="撤回中")
+    .returning(_deliveries.c.id, _deliveries.c.channel, _deliveries.c.platform_id),
+    gives=tuple[int, str, str],
 )
-_TAKE_BACK = Statement(
-    """UPDATE delivery SET error = '撤回中' WHERE state = 'sent' AND error NOT LIKE '撤回%' AND error NOT LIKE '已撤回%'
-           AND sent_at >= :since AND occurrence_id IN (SELECT id FROM occurrence WHERE state = 'void' AND fired_at >= :since)
-       RETURNING id, channel, platform_id"""
+_NOTE = Query(update(_deliveries).where(_deliveries.c.id == bind("delivery_id"), _deliveries.c.state == "sent").values(error=bind("note")))
+_EXPORT = Query(
+    select(
+        _deliveries.c.id,
+        _deliveries.c.campaign_id.label("campaign"),
+        _deliveries.c.occurrence_id.label("occurrence"),
+        _people.c.staff_no,
+        _deliveries.c.channel,
+        # What is under way may have arrived: for whoever reads the lines that is as good as not knowing.
+        case((_deliveries.c.state == "sending", "unknown"), else_=_deliveries.c.state).label("state"),
+        _deliveries.c.tries,
+        type_coerce(_deliveries.c.created_at, Text).label("created_at"),
+        type_coerce(_deliveries.c.sent_at, Text).label("sent_at"),
+        _deliveries.c.error,
+    )
+    .join(_people, _people.c.id == _deliveries.c.person_id)
+    .where(_deliveries.c.created_at >= bind("since", Text), _deliveries.c.created_at < bind("until", Text))
+    .order_by(_deliveries.c.created_at, _deliveries.c.id),
+    gives=dict[str, Any],
 )
-_NOTE = Statement("UPDATE delivery SET error = :error WHERE id = :id AND state = 'sent'")
-# What is under way may have arrived: for whoever reads the lines that is as good as not knowing.
-_EXPORT = """SELECT d.id, d.campaign_id, d.occurrence_id, p.staff_no, d.channel, CASE d.state WHEN 'sending' THEN 'unknown' ELSE d.state END,
-                    d.tries, d.created_at, d.sent_at, d.error
-             FROM delivery d JOIN person p ON p.id = d.person_id
-             WHERE d.created_at >= :since AND d.created_at < :until ORDER BY d.created_at, d.id"""
-FIELDS = ("id", "campaign", "occurrence", "staff_no", "channel", "state", "tries", "created_at", "sent_at", "error")
+_MARK_FAILED = Query(
+    update(_deliveries)
+    .where(
+        _deliveries.c.channel == bind("of_channel"),
+        _deliveries.c.platform_id == bind("platform"),
+        _deliveries.c.state == "sent",
+        _deliveries.c.sent_at >= bind("since"),
+    )
+    .values(state="failed", error=bind("reason"))
+)
+_ADDED = insert(_tallies).values(binds("day", "what", "n"))
+_COUNT = Query(_ADDED.on_conflict_do_update(index_elements=["day", "what"], set_={"n": _tallies.c.n + _ADDED.excluded.n}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,69 +101,93 @@ class MissedPerson:
     error: str
 
 
+_MISSED = Query(
+    select(*columns(_deliveries, MissedPerson, staff_no=_people.c.staff_no, name=_people.c.name))
+    .join(_people, _people.c.id == _deliveries.c.person_id)
+    .where(_OF, _deliveries.c.state.in_(("failed", "unknown")))
+    .order_by(_deliveries.c.state, _people.c.staff_no)
+    .limit(MAX_NAMED),
+    gives=MissedPerson,
+)
+
+
 def last_occurrence(session: Session, campaign_id: int) -> tuple[str, int | None, datetime | None] | None:
     """A campaign's name and the last time it went out; None for an unknown campaign."""
-    row = _LAST.one(session, id=campaign_id)
-    return None if row is None else (row[0], row[1], None if row[2] is None else moment(row[2]))
+    return _LAST.first(session, campaign_id=campaign_id)
 
 
 def count_by_state(session: Session, occurrence_id: int) -> dict[str, int]:
     """Deliveries of an occurrence by state."""
-    return {row[0]: int(row[1]) for row in _COUNTS.all(session, id=occurrence_id)}
+    return dict(_COUNTS.all(session, occurrence_id=occurrence_id))
 
 
 def count_reasons(session: Session, occurrence_id: int) -> list[tuple[str, str, int]]:
     """(state, reason, how many), the most frequent first."""
-    return [(row[0], row[1], int(row[2])) for row in _REASONS.all(session, id=occurrence_id)]
+    return _REASONS.all(session, occurrence_id=occurrence_id)
 
 
 def missed_people(session: Session, occurrence_id: int) -> list[MissedPerson]:
     """Those who were not reached, by name; the first few hundred."""
-    return [MissedPerson(*row) for row in _MISSED.all(session, id=occurrence_id, n=MAX_NAMED)]
+    return _MISSED.all(session, occurrence_id=occurrence_id)
 
 
 def claim_recalls(session: Session, now: datetime) -> list[tuple[int, str, str]]:
     """(delivery, channel, the platform's id) of what went out in occurrences that are void; each is given to one caller only."""
-    return [tuple(row) for row in _TAKE_BACK.all(session, since=stamp(now - RECALL_WITHIN))]
+    return _TAKE_BACK.all(session, since=now - RECALL_WITHIN)
 
 
 def write_notes(session: Session, notes: Mapping[int, str]) -> None:
     """A word beside each delivery that went out."""
-    _NOTE.many(session, [{"id": delivery_id, "error": note[:500]} for delivery_id, note in notes.items()])
+    _NOTE.many(session, [{"delivery_id": delivery_id, "note": note[:500]} for delivery_id, note in notes.items()])
+
+
+def mark_failed(session: Session, channel: str, platform_id: str, error: str, since: datetime) -> int:
+    """Mark what was sent since then under this id as failed after all; how many rows that were."""
+    return _MARK_FAILED.run(session, of_channel=channel, platform=platform_id, reason=error, since=since)
+
+
+def count_public(session: Session, subject: str, count: int, now: datetime) -> None:
+    """Numbers of the public side, which belong to nobody on the roll (bot/docs/rules.md A27)."""
+    if count:
+        _COUNT.run(session, day=day_of(now), what=subject, n=count)
 
 
 def export_lines(session: Session, between: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Each delivery with the fields of the operator's contract."""
-    for row in stream(session, _EXPORT, between):
-        yield dict(zip(FIELDS, row, strict=True))
+    return _EXPORT.stream(session, **between)
 
 
-_READ = Statement("UPDATE delivery SET read_at = :at WHERE occurrence_id = :id AND person_id = :person_id AND read_at IS NULL")
-_MINE = Statement("SELECT state, read_at FROM delivery WHERE occurrence_id = :id AND person_id = :person_id")
-_RECEIPTS = Statement("SELECT COUNT(*) FROM delivery WHERE occurrence_id = :id AND read_at IS NOT NULL")
-_VOTE = Statement("INSERT INTO vote (occurrence_id, person_id, choice, voted_at) VALUES (:id, :person_id, :choice, :at) ON CONFLICT DO NOTHING")
-_VOTED = Statement("SELECT choice FROM vote WHERE occurrence_id = :id AND person_id = :person_id")
-_VOTES = Statement("SELECT choice, COUNT(*) FROM vote WHERE occurrence_id = :id GROUP BY choice")
+# ── What people answered ──
+
+_MINE = and_(_OF, _deliveries.c.person_id == bind("addressee"))
+_READ = Query(update(_deliveries).where(_MINE, _deliveries.c.read_at.is_(None)).values(read_at=bind("at")))
+_IS_MINE = Query(select(_deliveries.c.id).where(_MINE), gives=int)
+_RECEIPTS = Query(select(func.count()).select_from(_deliveries).where(_OF, _deliveries.c.read_at.is_not(None)), gives=int)
+_VOTE = Query(insert(_votes).values(binds("occurrence_id", "person_id", "choice", "voted_at")).on_conflict_do_nothing())
+_VOTED = Query(select(_votes.c.choice).where(_votes.c.occurrence_id == bind("occurrence_id"), _votes.c.person_id == bind("person_id")), gives=str)
+_VOTES = Query(
+    select(_votes.c.choice, func.count()).where(_votes.c.occurrence_id == bind("occurrence_id")).group_by(_votes.c.choice), gives=tuple[str, int]
+)
 
 
 def mark_read(session: Session, occurrence_id: int, person_id: int, at: datetime) -> bool | None:
     """True for the first 已阅, False for one after, None from somebody to whom it was not addressed."""
-    if _MINE.one(session, id=occurrence_id, person_id=person_id) is None:
+    if _IS_MINE.first(session, occurrence_id=occurrence_id, addressee=person_id) is None:
         return None
-    return _READ.run(session, id=occurrence_id, person_id=person_id, at=stamp(at)) == 1
+    return _READ.run(session, occurrence_id=occurrence_id, addressee=person_id, at=at) == 1
 
 
 def count_receipts(session: Session, occurrence_id: int) -> int:
-    return int(_RECEIPTS.one(session, id=occurrence_id)[0])
+    return _RECEIPTS.one(session, occurrence_id=occurrence_id)
 
 
 def vote(session: Session, occurrence_id: int, person_id: int, choice: str, at: datetime) -> str | None:
     """The choice that stands: the first one; None from somebody who was not asked."""
-    if _MINE.one(session, id=occurrence_id, person_id=person_id) is None:
+    if _IS_MINE.first(session, occurrence_id=occurrence_id, addressee=person_id) is None:
         return None
-    _VOTE.run(session, id=occurrence_id, person_id=person_id, choice=choice, at=stamp(at))
-    return str(_VOTED.one(session, id=occurrence_id, person_id=person_id)[0])
+    _VOTE.run(session, occurrence_id=occurrence_id, person_id=person_id, choice=choice, voted_at=at)
+    return _VOTED.one(session, occurrence_id=occurrence_id, person_id=person_id)
 
 
 def count_votes(session: Session, occurrence_id: int) -> Counter[str]:
-    return Counter({row[0]: int(row[1]) for row in _VOTES.all(session, id=occurrence_id)})
+    return Counter(dict(_VOTES.all(session, occurrence_id=occurrence_id)))

@@ -7,53 +7,92 @@ So a crash leaves in doubt what was under way in a call, and nothing else (bot/d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Literal
 
+from sqlalchemy import Integer, and_, exists, func, or_, select, update
 from sqlmodel import Session
 
 from bot.domain.times import day_of, start_of
-from bot.storage.db.query import Statement
+from bot.storage.db.query import Query, bind, table
 from bot.storage.system import switches
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.campaign import CampaignRow
+from bot.storage.tables.columns import MomentType
+from bot.storage.tables.delivery import DeliveryRow
+from bot.storage.tables.system import SwitchRow
 
 MAX_TRIES = 8
 MIN_RETRY_PERIOD = timedelta(hours=6)
 """Something that fails for now is given up after so many tries, and not before so long."""
 MAX_RETRY_SECONDS = 1800.0
 
+_deliveries, _campaigns, _switches = table(DeliveryRow), table(CampaignRow), table(SwitchRow)
+_other, _its_campaign = _deliveries.alias("other"), _campaigns.alias("its_campaign")
+
 # The campaigns whose deliveries wait, and the emergency switch; asked in the statement itself, so that there is no moment between.
-_MAY_GO = """campaign_id NOT IN (SELECT id FROM campaign WHERE state IN ('paused', 'stopped'))
-    AND NOT EXISTS (SELECT 1 FROM switch WHERE name = :paused AND is_on = 1)"""
-_CLAIM = """WITH due AS {materialized} (SELECT id FROM delivery WHERE state = 'queued' AND not_before <= :now AND {may_go}
-                ORDER BY not_before, id LIMIT :limit {locked})
-    UPDATE delivery SET holder = :holder, not_before = :until WHERE id IN (SELECT id FROM due)
-    RETURNING id, campaign_id, occurrence_id, person_id, tries, created_at"""
-_CLAIM_SQLITE = Statement(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY_GO, locked=""))
-_CLAIM_POSTGRES = Statement(_CLAIM.format(materialized="MATERIALIZED", may_go=_MAY_GO, locked="FOR UPDATE SKIP LOCKED"))
-_BEGIN = """UPDATE delivery SET state = 'sending', lease_until = :until, channel = :channel, tries = tries + 1
-    WHERE id IN ({ids}) AND state = 'queued' AND holder = :holder AND {may_go} AND {once_a_day} RETURNING id"""
+_MAY_GO = and_(
+    _deliveries.c.campaign_id.not_in(select(_campaigns.c.id).where(_campaigns.c.state.in_(("paused", "stopped")))),
+    ~exists().where(_switches.c.name == switches.PAUSED, _switches.c.is_on == 1),
+)
 # Two replicas that plan at the same moment do not see each other's reminder; whoever begins does (bot/services/delivery/send.py: one at a time).
-_ONCE_A_DAY = """(campaign_id NOT IN (SELECT id FROM campaign WHERE kind = 'reminder') OR NOT EXISTS (
-        SELECT 1 FROM delivery o JOIN campaign c ON c.id = o.campaign_id
-        WHERE o.person_id = delivery.person_id AND o.id <> delivery.id AND o.state IN ('sent', 'sending', 'unknown') AND c.kind = 'reminder'
-          AND o.created_at >= :yesterday AND COALESCE(o.sent_at, o.lease_until, o.created_at) >= :today))"""
-_SETTLE = Statement(
-    """UPDATE delivery SET state = :state, sent_at = :sent_at, platform_id = :platform_id, error = :error, lease_until = NULL,
-           not_before = COALESCE(:not_before, not_before), tries = tries - :untried, holder = CASE WHEN :state = 'queued' THEN '' ELSE holder END
-       WHERE id = :id AND holder = :holder AND state IN ('sending', 'unknown')"""
+_ONCE_A_DAY = or_(
+    _deliveries.c.campaign_id.not_in(select(_campaigns.c.id).where(_campaigns.c.kind == "reminder")),
+    ~exists().where(
+        _other.c.person_id == _deliveries.c.person_id,
+        _other.c.id != _deliveries.c.id,
+        _other.c.state.in_(("sent", "sending", "unknown")),
+        _its_campaign.c.id == _other.c.campaign_id,
+        _its_campaign.c.kind == "reminder",
+        _other.c.created_at >= bind("yesterday"),
+        func.coalesce(_other.c.sent_at, _other.c.lease_until, _other.c.created_at) >= bind("today"),
+    ),
 )
-_SKIP = Statement("UPDATE delivery SET state = 'skipped', error = :error WHERE id = :id AND state = 'queued' AND holder = :holder")
-_PUT_OFF = Statement("UPDATE delivery SET not_before = :until, error = :error, holder = '' WHERE id = :id AND state = 'queued' AND holder = :holder")
-_RELEASE = Statement("UPDATE delivery SET not_before = :now, holder = '' WHERE holder = :holder AND state = 'queued' AND not_before > :now")
-_SWEEP = Statement(
-    """UPDATE delivery SET state = 'unknown', lease_until = NULL, error = 'lease: nobody knows whether it arrived'
-       WHERE state = 'sending' AND lease_until <= :now"""
+_due = (
+    select(_deliveries.c.id)
+    .where(_deliveries.c.state == "queued", _deliveries.c.not_before <= bind("now"), _MAY_GO)
+    .order_by(_deliveries.c.not_before, _deliveries.c.id)
+    .limit(bind("limit", Integer))
+    .with_for_update(skip_locked=True, of=_deliveries)
+    .cte("due")
+    .prefix_with("MATERIALIZED")
 )
-_WAITING = Statement("SELECT COUNT(*), MIN(not_before) FROM delivery WHERE state = 'queued'")
-_SENDING = Statement("SELECT COUNT(*) FROM delivery WHERE state = 'sending'")
+_QUEUED = ("id", "campaign_id", "occurrence_id", "person_id", "tries", "created_at")
+_OWN = and_(_deliveries.c.state == "queued", _deliveries.c.holder == bind("own"))
+_THESE = _deliveries.c.id.in_(bind("ids"))
+_BEGIN = Query(
+    update(_deliveries)
+    .where(_THESE, _OWN, _MAY_GO, _ONCE_A_DAY)
+    .values(state="sending", lease_until=bind("until"), channel=bind("via"), tries=_deliveries.c.tries + 1)
+    .returning(_deliveries.c.id),
+    gives=int,
+)
+_SETTLE = Query(
+    update(_deliveries)
+    .where(_THESE, _deliveries.c.holder == bind("own"), _deliveries.c.state.in_(("sending", "unknown")))
+    .values(
+        state=bind("became"),
+        sent_at=bind("sent"),
+        platform_id=bind("platform"),
+        error=bind("reason"),
+        lease_until=None,
+        not_before=func.coalesce(bind("again", MomentType), _deliveries.c.not_before),
+        tries=_deliveries.c.tries - bind("untried", Integer),
+        holder=bind("kept_by"),
+    )
+)
+_SKIP = Query(update(_deliveries).where(_THESE, _OWN).values(state="skipped", error=bind("reason")))
+_PUT_OFF = Query(update(_deliveries).where(_THESE, _OWN).values(not_before=bind("until"), error=bind("reason"), holder=""))
+_RELEASE = Query(update(_deliveries).where(_OWN, _deliveries.c.not_before > bind("now")).values(not_before=bind("now"), holder=""))
+_SWEEP = Query(
+    update(_deliveries)
+    .where(_deliveries.c.state == "sending", _deliveries.c.lease_until <= bind("now"))
+    .values(state="unknown", lease_until=None, error="lease: nobody knows whether it arrived")
+)
+_WAITING = Query(select(func.count(), func.min(_deliveries.c.not_before)).where(_deliveries.c.state == "queued"), gives=tuple[int, datetime | None])
+_SENDING = Query(select(func.count()).select_from(_deliveries).where(_deliveries.c.state == "sending"), gives=int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,65 +119,76 @@ class SendResult:
     counted: bool = True
 
 
+_CLAIM = Query(
+    update(_deliveries)
+    .where(_deliveries.c.id.in_(select(_due.c.id)))
+    .values(holder=bind("claimed_by"), not_before=bind("until"))
+    .returning(*(_deliveries.c[name] for name in _QUEUED)),
+    gives=QueuedDelivery,
+)
+
+
 def claim(session: Session, holder: str, now: datetime, limit: int, lease_seconds: float) -> list[QueuedDelivery]:
     """Reserve what is due for `holder`, oldest first; what another replica is just reserving is passed over."""
-    sqlite = session.get_bind().dialect.name == "sqlite"
-    rows = (_CLAIM_SQLITE if sqlite else _CLAIM_POSTGRES).all(
-        session, holder=holder, now=stamp(now), until=stamp(now + timedelta(seconds=lease_seconds)), limit=limit, paused=switches.PAUSED
-    )
-    return sorted((QueuedDelivery(row[0], row[1], row[2], row[3], row[4], moment(row[5])) for row in rows), key=lambda delivery: delivery.id)
+    claimed = _CLAIM.all(session, claimed_by=holder, now=now, until=now + timedelta(seconds=lease_seconds), limit=limit)
+    return sorted(claimed, key=attrgetter("id"))
 
 
 def begin(session: Session, ids: Collection[int], holder: str, channel: str, now: datetime, lease_seconds: float) -> set[int]:
     """Those that are still this holder's and may still go, a reminder only as the first of its day: from the commit on they may have arrived."""
     if not ids:
         return set()
-    text = _BEGIN.format(ids=", ".join(str(int(delivery_id)) for delivery_id in ids), may_go=_MAY_GO, once_a_day=_ONCE_A_DAY)
     morning = start_of(day_of(now))
-    values = {"until": stamp(now + timedelta(seconds=lease_seconds)), "today": stamp(morning), "yesterday": stamp(morning - timedelta(days=1))}
-    return {row[0] for row in Statement(text).all(session, holder=holder, channel=channel, paused=switches.PAUSED, **values)}
+    until = now + timedelta(seconds=lease_seconds)
+    return set(_BEGIN.all(session, ids=ids, own=holder, via=channel, until=until, today=morning, yesterday=morning - timedelta(days=1)))
 
 
-def settle(session: Session, results: Sequence[SendResult], holder: str, now: datetime) -> None:
+def settle(session: Session, results: Iterable[SendResult], holder: str, now: datetime) -> None:
     """Write down what became of them. A word that comes after the lease still counts: it is better than not knowing."""
-    _SETTLE.many(
-        session,
-        [
-            {
-                "id": result.id,
-                "holder": holder,
-                "state": result.state,
-                "sent_at": stamp(now) if result.state == "sent" else None,
-                "platform_id": result.platform_id,
-                "error": result.error[:500],
-                "not_before": None if result.not_before is None else stamp(result.not_before),
-                "untried": 0 if result.counted else 1,
-            }
-            for result in results
-        ],
-    )
+    alike: dict[tuple[str, str, str, datetime | None, bool], list[int]] = {}
+    for result in results:
+        alike.setdefault((result.state, result.error, result.platform_id, result.not_before, result.counted), []).append(result.id)
+    for (state, error, platform_id, not_before, counted), ids in alike.items():
+        _SETTLE.run(
+            session,
+            ids=ids,
+            own=holder,
+            kept_by="" if state == "queued" else holder,
+            became=state,
+            sent=now if state == "sent" else None,
+            platform=platform_id,
+            reason=error[:500],
+            again=not_before,
+            untried=0 if counted else 1,
+        )
 
 
 def skip(session: Session, reasons: Iterable[tuple[int, str]], holder: str) -> None:
     """They need not be sent any more, each for its reason."""
-    _SKIP.many(session, [{"id": delivery_id, "error": reason, "holder": holder} for delivery_id, reason in reasons])
+    alike: dict[str, list[int]] = {}
+    for delivery_id, reason in reasons:
+        alike.setdefault(reason, []).append(delivery_id)
+    for reason, ids in alike.items():
+        _SKIP.run(session, ids=ids, own=holder, reason=reason)
 
 
 def put_off(session: Session, postponed: Iterable[tuple[int, datetime, str]], holder: str) -> None:
     """Not now: each may be claimed again, by anybody, from its moment on."""
-    _PUT_OFF.many(
-        session, [{"id": delivery_id, "until": stamp(not_before), "error": reason, "holder": holder} for delivery_id, not_before, reason in postponed]
-    )
+    alike: dict[tuple[datetime, str], list[int]] = {}
+    for delivery_id, not_before, reason in postponed:
+        alike.setdefault((not_before, reason), []).append(delivery_id)
+    for (until, reason), ids in alike.items():
+        _PUT_OFF.run(session, ids=ids, own=holder, until=until, reason=reason)
 
 
 def release(session: Session, holder: str, now: datetime) -> int:
     """Give back what was reserved and not begun, at the end of a holder's life."""
-    return _RELEASE.run(session, holder=holder, now=stamp(now))
+    return _RELEASE.run(session, own=holder, now=now)
 
 
 def expire_leases(session: Session, now: datetime) -> int:
     """How many leases ended without word; nobody sends those again by itself."""
-    return _SWEEP.run(session, now=stamp(now))
+    return _SWEEP.run(session, now=now)
 
 
 def retry_at(tries: int, created_at: datetime, now: datetime, retry_after: float | None) -> datetime | None:
@@ -150,5 +200,4 @@ def retry_at(tries: int, created_at: datetime, now: datetime, retry_after: float
 
 def queue_depth(session: Session) -> tuple[int, datetime | None, int]:
     """How many are queued, since when the oldest has been due, how many are under way."""
-    count, oldest = _WAITING.one(session)
-    return int(count), None if oldest is None else moment(oldest), int(_SENDING.one(session)[0])
+    return *_WAITING.one(session), _SENDING.one(session)

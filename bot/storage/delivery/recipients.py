@@ -4,43 +4,101 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
 
+from sqlalchemy import Text, func, or_, select, tuple_
 from sqlmodel import Session
 
 from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.content import CampaignContent
 from bot.domain.contest.contest import contest_of_target
+from bot.domain.delivery.platform_limits import WECHAT_WINDOW, heard_limit
 from bot.domain.delivery.quiet_hours import DeliveryRule, delivery_rule_from_json
 from bot.domain.exam.exam import exam_of_target
 from bot.domain.people.person import Learner, Preference
 from bot.domain.times import day_of, start_of
-from bot.storage.db.query import Statement
-from bot.storage.delivery import completion
+from bot.storage.db.query import Query, bind, columns, table
+from bot.storage.delivery import completion, quota
 from bot.storage.delivery.queue import QueuedDelivery
-from bot.storage.tables.columns import moment, stamp
+from bot.storage.tables.campaign import CampaignRow, OccurrenceRow
+from bot.storage.tables.contest import ContestRow
+from bot.storage.tables.delivery import DeliveryRow
+from bot.storage.tables.exam import AttemptRow, ExamRow
+from bot.storage.tables.people import AbsenceRow, AccountRow, PersonRow, PreferenceRow
+from bot.storage.tables.study import FocusRow
+from bot.storage.tables.system import InboxRow
 
-BATCH = 500
+_absences, _accounts, _attempts, _campaigns = table(AbsenceRow), table(AccountRow), table(AttemptRow), table(CampaignRow)
+_contests, _deliveries, _exams, _inbox = table(ContestRow), table(DeliveryRow), table(ExamRow), table(InboxRow)
+_occurrences, _people, _preferences, _tasks = table(OccurrenceRow), table(PersonRow), table(PreferenceRow), table(FocusRow)
 
-_TIMES = "SELECT id, content, state, due FROM occurrence WHERE id IN ({ids})"
-_CAMPAIGNS = "SELECT id, content, delivery FROM campaign WHERE id IN ({ids})"
-_PEOPLE = "SELECT id, staff_no, name, tier, left_on FROM person WHERE id IN ({ids})"
-_ACCOUNTS = 'SELECT person_id, channel, "user" FROM account WHERE person_id IN ({ids}) ORDER BY person_id, channel'
-_CHOSEN = "SELECT person_id, push_at, quiet_from, quiet_to, digest, channel FROM preference WHERE person_id IN ({ids})"
-_AWAY = "SELECT person_id, kind FROM absence WHERE person_id IN ({ids}) AND since <= :day AND (until IS NULL OR until >= :day)"
-_BUSY = "SELECT person_id FROM focus WHERE person_id IN ({ids})"
-_NEXT_APP = Statement("SELECT channel, app FROM inbox WHERE (channel, app) > (:channel, :app) ORDER BY channel, app LIMIT 1")
-_HEARD = "SELECT sender, MAX(arrived_at) FROM inbox WHERE channel = :channel AND app = :app AND sender IN ({names}) GROUP BY sender"
-_ENDED = "SELECT id FROM contest WHERE id IN ({ids}) AND state IN ('closed', 'cancelled')"
-_OVER = "SELECT id FROM exam WHERE id IN ({ids}) AND state <> 'published'"
-_EXAMINED = "SELECT person_id, MAX(deadline) FROM attempt WHERE person_id IN ({ids}) AND state = 'open' AND deadline > :now GROUP BY person_id"
-_REMINDED = """SELECT d.person_id, d.id FROM delivery d JOIN campaign c ON c.id = d.campaign_id
-    WHERE d.person_id IN ({ids}) AND d.state IN ('sent', 'sending', 'unknown') AND c.kind = 'reminder' AND d.created_at >= :yesterday
-      AND COALESCE(d.sent_at, d.lease_until, d.created_at) >= :today"""
-_ACCOUNTS_ON = Statement("SELECT channel, COUNT(*) FROM account GROUP BY channel")
+_PEOPLE = Query(
+    select(_people.c.id, _people.c.staff_no, _people.c.name, _people.c.tier, _people.c.left_on).where(_people.c.id.in_(bind("people"))),
+    gives=tuple[int, str, str, str, date | None],
+)
+_ACCOUNTS = Query(
+    select(_accounts.c.person_id, _accounts.c.channel, _accounts.c.user)
+    .where(_accounts.c.person_id.in_(bind("people")))
+    .order_by(_accounts.c.person_id, _accounts.c.channel),
+    gives=tuple[int, str, str],
+)
+_CHOSEN = Query(
+    select(_preferences.c.person_id, *columns(_preferences, Preference)).where(_preferences.c.person_id.in_(bind("people"))), gives=(int, Preference)
+)
+_AWAY = Query(
+    select(_absences.c.person_id, _absences.c.kind).where(
+        _absences.c.person_id.in_(bind("people")),
+        _absences.c.since <= bind("day"),
+        or_(_absences.c.until.is_(None), _absences.c.until >= bind("day")),
+    ),
+    gives=tuple[int, str],
+)
+_BUSY = Query(select(_tasks.c.person_id).where(_tasks.c.person_id.in_(bind("people"))), gives=int)
+_AT_EXAM = Query(
+    select(_attempts.c.person_id, func.max(_attempts.c.deadline))
+    .where(_attempts.c.person_id.in_(bind("people")), _attempts.c.state == "open", _attempts.c.deadline > bind("now"))
+    .group_by(_attempts.c.person_id),
+    gives=tuple[int, datetime],
+)
+_NEXT_APP = Query(
+    select(_inbox.c.channel, _inbox.c.app)
+    .where(tuple_(_inbox.c.channel, _inbox.c.app) > tuple_(bind("channel", Text), bind("app", Text)))
+    .order_by(_inbox.c.channel, _inbox.c.app)
+    .limit(1),
+    gives=tuple[str, str],
+)
+_HEARD = Query(
+    select(_inbox.c.sender, func.max(_inbox.c.arrived_at))
+    .where(_inbox.c.channel == bind("channel"), _inbox.c.app == bind("app"), _inbox.c.sender.in_(bind("users")))
+    .group_by(_inbox.c.sender),
+    gives=tuple[str, datetime],
+)
+_LAST_HEARD = Query(
+    select(func.max(_inbox.c.arrived_at)).where(_inbox.c.channel == bind("channel"), _inbox.c.sender == bind("user")), gives=tuple[datetime | None]
+)
+_OCCURRENCES = Query(
+    select(_occurrences.c.id, _occurrences.c.content, _campaigns.c.content, _campaigns.c.delivery, _occurrences.c.state, _occurrences.c.due)
+    .join(_campaigns, _campaigns.c.id == _occurrences.c.campaign_id)
+    .where(_occurrences.c.id.in_(bind("ids"))),
+    gives=tuple[int, str, str, str, str, datetime],
+)
+_ENDED_CONTESTS = Query(select(_contests.c.id).where(_contests.c.id.in_(bind("ids")), _contests.c.state.in_(("closed", "cancelled"))), gives=int)
+_ENDED_EXAMS = Query(select(_exams.c.id).where(_exams.c.id.in_(bind("ids")), _exams.c.state != "published"), gives=int)
+_REMINDED = Query(
+    select(_deliveries.c.person_id, _deliveries.c.id)
+    .join(_campaigns, _campaigns.c.id == _deliveries.c.campaign_id)
+    .where(
+        _deliveries.c.person_id.in_(bind("people")),
+        _deliveries.c.state.in_(("sent", "sending", "unknown")),
+        _campaigns.c.kind == "reminder",
+        _deliveries.c.created_at >= bind("yesterday"),
+        func.coalesce(_deliveries.c.sent_at, _deliveries.c.lease_until, _deliveries.c.created_at) >= bind("today"),
+    ),
+    gives=tuple[int, int],
+)
+_ACCOUNTS_ON = Query(select(_accounts.c.channel, func.count()).group_by(_accounts.c.channel), gives=tuple[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,101 +126,109 @@ class RecipientFacts:
     busy: set[int] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
     """Deliveries of what the person has done meanwhile."""
-    ended_contests: set[int] = field(default_factory=set)
-    ended_exams: set[int] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
+    """Occurrences whose contest or exam is over."""
     exam_until: dict[int, datetime] = field(default_factory=dict)
     """Until when somebody sits an exam."""
     reminded: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
 
-def _rows(session: Session, text: str, ids: Collection[int], names: Sequence[str] = (), **values: Any) -> Iterator[Any]:
-    """The rows of a statement about many ids, a few hundred at a time; `names` are bound."""
-    bound = {f"n{n}": name for n, name in enumerate(names)}
-    listed, wanted = ", ".join(f":{parameter}" for parameter in bound) or "NULL", sorted(ids)
-    for start in range(0, len(wanted), BATCH):
-        batch = ", ".join(str(int(parameter)) for parameter in wanted[start : start + BATCH])
-        yield from Statement(text.format(ids=batch, names=listed)).all(session, **bound, **values)
-
-
 def recipient_facts(session: Session, deliveries: Sequence[QueuedDelivery], now: datetime) -> RecipientFacts:
-    """Read all that bot/services/delivery/plan.py plans with; some statements for each five hundred people."""
+    """Read all that bot/services/delivery/plan.py plans with: some statements, whatever the number of people."""
     facts, today = RecipientFacts(), day_of(now)
-    people = {delivery.person_id for delivery in deliveries}
-    occurrences = {delivery.occurrence_id: delivery.campaign_id for delivery in deliveries}
-    due = _read_contents(session, facts, occurrences)
-    for person_id, staff_no, name, tier, left_on in _rows(session, _PEOPLE, people):
+    people = sorted({delivery.person_id for delivery in deliveries})
+    due = _read_contents(session, facts, sorted({delivery.occurrence_id for delivery in deliveries}))
+    for person_id, staff_no, name, tier, left_on in _PEOPLE.all(session, people=people):
         facts.learner[person_id] = Learner(person_id, staff_no, name, tier, frozenset())
-        if left_on is not None and left_on < today.isoformat():
+        if left_on is not None and left_on < today:
             facts.former.add(person_id)
-    for person_id, *preference in _rows(session, _CHOSEN, people):
-        facts.preference[person_id] = Preference(preference[0], preference[1], preference[2], bool(preference[3]), preference[4])
-    for person_id, kind in _rows(session, _AWAY, people, day=today.isoformat()):
-        facts.away[person_id] = "借调" if kind == "secondment" else "请假"
-    facts.busy.update(row[0] for row in _rows(session, _BUSY, people))
-    facts.exam_until.update((row[0], moment(row[1])) for row in _rows(session, _EXAMINED, people, now=stamp(now)))
+    facts.preference.update(_CHOSEN.all(session, people=people))
+    facts.away.update((person_id, "借调" if kind == "secondment" else "请假") for person_id, kind in _AWAY.all(session, people=people, day=today))
+    facts.busy.update(_BUSY.all(session, people=people))
+    facts.exam_until.update(_AT_EXAM.all(session, people=people, now=now))
     facts.accounts.update(reachable_accounts(session, people))
     _read_finished(session, facts, deliveries, due, people, now)
     return facts
 
 
-def _read_contents(session: Session, facts: RecipientFacts, occurrences: dict[int, int]) -> dict[int, date]:
+def _read_contents(session: Session, facts: RecipientFacts, occurrences: Sequence[int]) -> dict[int, date]:
     """Read contents and rules; the day on which each occurrence fell due."""
     fired_on: dict[int, date] = {}
-    of_campaign: dict[int, CampaignContent] = {}
-    rules: dict[int, DeliveryRule] = {}
-    for ident, content, delivery in _rows(session, _CAMPAIGNS, set(occurrences.values())):
-        of_campaign[ident], rules[ident] = campaign_content.content_from_json(json.loads(content)), delivery_rule_from_json(json.loads(delivery))
-    for ident, content, state, due in _rows(session, _TIMES, set(occurrences)):
-        fired_on[ident] = day_of(moment(due))
-        campaign = occurrences[ident]
-        facts.content[ident] = campaign_content.content_from_json(json.loads(content)) if content else of_campaign[campaign]
-        facts.rule[ident] = rules[campaign]
+    for occurrence_id, own_content, content, rule, state, due in _OCCURRENCES.all(session, ids=occurrences):
+        fired_on[occurrence_id] = day_of(due)
+        facts.content[occurrence_id] = campaign_content.content_from_json(json.loads(own_content or content))
+        facts.rule[occurrence_id] = delivery_rule_from_json(json.loads(rule))
         if state == "void":
-            facts.void.add(ident)
+            facts.void.add(occurrence_id)
     return fired_on
 
 
-def reachable_accounts(session: Session, people: Collection[int]) -> dict[int, list[ReachableAccount]]:
+def reachable_accounts(session: Session, people: Sequence[int]) -> dict[int, list[ReachableAccount]]:
     """Every account of some people, with the app and the moment in which they last spoke there."""
     by_person: dict[int, list[ReachableAccount]] = defaultdict(list)
-    account_rows = list(_rows(session, _ACCOUNTS, people))
+    accounts = _ACCOUNTS.all(session, people=people)
     users: dict[str, list[str]] = defaultdict(list)
-    for _, channel, user in account_rows:
+    for _, channel, user in accounts:
         users[channel].append(user)
-    last_messages: dict[tuple[str, str], tuple[str, str]] = {}
+    last_messages: dict[tuple[str, str], tuple[datetime, str]] = {}
     # The inbox is found by channel, app and sender: one seek for each app there is, then one for each person.
     channel, app = "", ""
-    while (row := _NEXT_APP.one(session, channel=channel, app=app)) is not None:
-        channel, app = row
-        for start in range(0, len(users[channel]), BATCH):
-            for user, last_message in _rows(session, _HEARD, [0], users[channel][start : start + BATCH], channel=channel, app=app):
-                last_messages[channel, user] = max(last_messages.get((channel, user), ("", "")), (last_message, app))
-    for person_id, channel, user in account_rows:
-        last_message, app = last_messages.get((channel, user), ("", ""))
-        by_person[person_id].append(ReachableAccount(channel, user, app, moment(last_message) if last_message else None))
+    while (found := _NEXT_APP.first(session, channel=channel, app=app)) is not None:
+        channel, app = found
+        if channel not in users:
+            continue
+        for user, last_message in _HEARD.all(session, channel=channel, app=app, users=users[channel]):
+            known = last_messages.get((channel, user))
+            if known is None or (last_message, app) > known:
+                last_messages[channel, user] = last_message, app
+    for person_id, channel, user in accounts:
+        heard_at, heard_in = last_messages.get((channel, user), (None, ""))
+        by_person[person_id].append(ReachableAccount(channel, user, heard_in, heard_at))
     return by_person
 
 
 def _read_finished(
-    session: Session, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], fired_on: dict[int, date], people: Collection[int], now: datetime
+    session: Session, facts: RecipientFacts, deliveries: Sequence[QueuedDelivery], fired_on: dict[int, date], people: Sequence[int], now: datetime
 ) -> None:
     """What of it is over, and what of it somebody did meanwhile."""
-    contents = facts.content.values()
-    contests = {contest_id for content in contents if (contest_id := contest_of_target(content.target)) is not None}
-    facts.ended_contests.update(row[0] for row in _rows(session, _ENDED, contests))
-    exams = {exam_id for content in contents if (exam_id := exam_of_target(content.target)) is not None}
-    facts.ended_exams.update(row[0] for row in _rows(session, _OVER, exams))
-    of_occurrence: dict[int, list[int]] = defaultdict(list)
+    contests = {occurrence_id: contest_of_target(content.target) for occurrence_id, content in facts.content.items()}
+    exams = {occurrence_id: exam_of_target(content.target) for occurrence_id, content in facts.content.items()}
+    for of_occurrence, query in ((contests, _ENDED_CONTESTS), (exams, _ENDED_EXAMS)):
+        if ids := {ident for ident in of_occurrence.values() if ident is not None}:
+            ended = set(query.all(session, ids=sorted(ids)))
+            facts.ended.update(occurrence_id for occurrence_id, ident in of_occurrence.items() if ident in ended)
+    by_occurrence: dict[int, list[int]] = defaultdict(list)
     for delivery in deliveries:
-        of_occurrence[delivery.occurrence_id].append(delivery.id)
-    for occurrence_id, ids in of_occurrence.items():
-        facts.done.update(completion.done_deliveries(session, occurrence_id, facts.content[occurrence_id], fired_on[occurrence_id], ids))
+        by_occurrence[delivery.occurrence_id].append(delivery.id)
+    for occurrence_id, delivery_ids in by_occurrence.items():
+        facts.done.update(completion.done_deliveries(session, occurrence_id, facts.content[occurrence_id], fired_on[occurrence_id], delivery_ids))
     if any(content.kind == "reminder" for content in facts.content.values()):
         morning = start_of(day_of(now))
-        for person_id, row_id in _rows(session, _REMINDED, people, today=stamp(morning), yesterday=stamp(morning - timedelta(days=1))):
-            facts.reminded[person_id].add(row_id)
+        for person_id, delivery_id in _REMINDED.all(session, people=people, today=morning, yesterday=morning - timedelta(days=1)):
+            facts.reminded[person_id].add(delivery_id)
 
 
 def count_accounts(session: Session) -> dict[str, int]:
     """How many accounts are bound on each channel."""
-    return {row[0]: int(row[1]) for row in _ACCOUNTS_ON.all(session)}
+    return dict(_ACCOUNTS_ON.all(session))
+
+
+# ── One follower of WeChat ──
+
+
+def last_heard(session: Session, channel: str, user: str) -> datetime | None:
+    """When somebody was last heard on a channel, as far back as messages are kept (7 days)."""
+    return _LAST_HEARD.one(session, channel=channel, user=user)[0]
+
+
+def is_wechat_open(session: Session, user: str, now: datetime) -> bool:
+    """True when a follower spoke less than 48 hours ago and what that opened is not used up (bot/docs/protocols.md#wechat-customer-service).
+
+    Counts nothing: the delivery that is under way has counted itself already (bot/services/delivery/send.py). A tap opens less than a
+    sentence does and is not told from one here; what the platform refuses then goes the other way.
+    """
+    heard = last_heard(session, "wechat", user)
+    if heard is None or now - heard >= WECHAT_WINDOW:
+        return False
+    limit = heard_limit(heard)
+    return quota.look(session, limit.key(user), limit.window, now) <= limit.usable()

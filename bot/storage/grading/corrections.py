@@ -255,7 +255,7 @@ class UngradedPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ContestStanding:
+class PlacedParticipant:
     """How somebody stands in a contest; `sitting_id` is their first, points in thousandths."""
 
     person_id: int
@@ -310,12 +310,12 @@ _CONTEST_SITTINGS = union_all(
     select(_SITTING.c.person_id, _SITTING.c.id).where(_LIVE_SITTING),
 ).subquery("contest_sittings")
 _CONTEST_STANDINGS = Query(
-    select(*columns(_PARTICIPATION, ContestStanding, sitting_id=func.min(_CONTEST_SITTINGS.c.sitting_id)))
+    select(*columns(_PARTICIPATION, PlacedParticipant, sitting_id=func.min(_CONTEST_SITTINGS.c.sitting_id)))
     .join_from(_PARTICIPATION, _CONTEST_SITTINGS, _CONTEST_SITTINGS.c.person_id == _PARTICIPATION.c.person_id)
     .where(_PARTICIPATION.c.contest_id == bind("ref"))
     .group_by(_PARTICIPATION.c.person_id, _PARTICIPATION.c.points, _PARTICIPATION.c.place)
     .order_by(_PARTICIPATION.c.person_id),
-    gives=ContestStanding,
+    gives=PlacedParticipant,
 )
 _ROOT_OR_MAKEUP = or_(_EXAM.c.id == bind("root"), _EXAM.c.makeup_of == bind("root"))
 _EXAM_SECONDS = Query(
@@ -379,7 +379,7 @@ def ungraded_places(session: Session, scope: str, subject_id: int, version_id: i
     return _UNGRADED[scope].all(session, ref=subject_id, version_id=version_id, correction_id=correction_id)
 
 
-def contest_standings(session: Session, contest_id: int) -> list[ContestStanding]:
+def contest_standings(session: Session, contest_id: int) -> list[PlacedParticipant]:
     """Everybody who began a set, or was in the room of a live one."""
     return _CONTEST_STANDINGS.all(session, ref=contest_id)
 

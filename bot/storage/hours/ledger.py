@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, case, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, case, exists, func, literal, select, update
 from sqlalchemy.dialects.sqlite.dml import Insert
 from sqlmodel import Session
 
@@ -18,8 +18,10 @@ from bot.storage.tables.contest import ContestRow
 from bot.storage.tables.exam import ExamRow
 from bot.storage.tables.grading import OutsideExamRow
 from bot.storage.tables.hours import DayTotalRow, EntryRow, UncreditedRow, YearTotalRow
+from bot.storage.tables.study import AnswerRow
 
 _days, _entries, _uncredited, _years = table(DayTotalRow), table(EntryRow), table(UncreditedRow), table(YearTotalRow)
+_answers = table(AnswerRow)
 _reversals = _entries.alias("reversals")
 
 
@@ -113,6 +115,28 @@ def _used(*unless: ColumnElement[bool]) -> Select[Any]:
 
 _USED = Query(_used(), gives=UsedCredit)
 _USED_UNLESS_EARNED = Query(_used(~exists().where(*_OF_SOURCE)), gives=UsedCredit)
+_ANSWERED_AT = and_(_answers.c.person_id == _entries.c.person_id, _answers.c.recorded_at == _entries.c.recorded_at)
+_EARNED_IN_SITTING = Query(
+    select(func.coalesce(func.sum(_entries.c.credit_seconds), 0))
+    .join_from(_answers, _entries, _ANSWERED_AT)
+    .where(
+        _answers.c.sitting_id == bind("sitting_id"),
+        _entries.c.source_kind == "item",
+        func.substr(_entries.c.source_id, 6) == _answers.c.question,
+        _entries.c.reverses.is_(None),
+    ),
+    gives=int,
+)
+_REFUSED_IN_SITTING = Query(
+    select(func.coalesce(func.sum(_uncredited.c.seconds), 0), func.coalesce(func.max(_uncredited.c.reason), ""))
+    .join_from(_answers, _uncredited, and_(_uncredited.c.person_id == _answers.c.person_id, _uncredited.c.at == _answers.c.recorded_at))
+    .where(
+        _answers.c.sitting_id == bind("sitting_id"),
+        _uncredited.c.source_kind == "item",
+        func.substr(_uncredited.c.source_id, 6) == _answers.c.question,
+    ),
+    gives=tuple[int, str],
+)
 _REFUSE = Query(insert(_uncredited).values(binds(*(column.name for column in _uncredited.c if column.name != "id"))))
 _YEAR = Query(
     select(_years.c.category, _years.c.seconds).where(_years.c.person_id == bind("person_id"), _years.c.year == bind("year")),
@@ -199,6 +223,16 @@ _REFUSE_ITEM = Query(
     insert(_uncredited).values(binds("person_id", "source_id", "seconds", "day", "rule", "rule_version", "reason", "at") | {"source_kind": "item"})
 )
 _ITEM_COLUMNS = ("person_id", "day", "law", "source_id", "seconds", "rule", "rule_version", "recorded_at")
+
+
+def earned_in_sitting(session: Session, sitting_id: int) -> int:
+    """The seconds that the answers of a sitting earned as practised items."""
+    return _EARNED_IN_SITTING.one(session, sitting_id=sitting_id)
+
+
+def refused_in_sitting(session: Session, sitting_id: int) -> tuple[int, str]:
+    """(seconds, a reason) of what a cap refused to the answers of a sitting."""
+    return _REFUSED_IN_SITTING.one(session, sitting_id=sitting_id)
 
 
 def add_items(session: Session, items: Sequence[Mapping[str, Any]]) -> None:

@@ -208,6 +208,30 @@ def change_roles(session: Session, person_id: int, add: Iterable[str], drop: Ite
         _ADD_ROLE.run(session, person_id=person_id, role=role)
 
 
+_LOOKED_AFTER = _units.alias("root")
+_ADMINS_OF = Query(
+    select(_people.c.name, func.coalesce(_LOOKED_AFTER.c.path, ""))
+    .join_from(_roles, _people, _people.c.id == _roles.c.person_id)
+    .outerjoin(_LOOKED_AFTER, _LOOKED_AFTER.c.id == _roles.c.unit_id)
+    .where(
+        _roles.c.role == "admin",
+        in_office(),
+        _LOOKED_AFTER.c.path.is_(None)
+        | select(_posts.c.id)
+        .join_from(_posts, _units, _units.c.id == _posts.c.unit_id)
+        .where(_posts.c.person_id == bind("person_id"), held_today(), within(_LOOKED_AFTER.c.path))
+        .exists(),
+    )
+    .order_by(func.length(func.coalesce(_LOOKED_AFTER.c.path, "")).desc(), _people.c.staff_no),
+    gives=tuple[str, str],
+)
+
+
+def admins_of(session: Session, person_id: int, day: date) -> list[tuple[str, str]]:
+    """Who looks after a person, as (name, the unit they look after or nothing for all), the nearest first."""
+    return _ADMINS_OF.all(session, person_id=person_id, today=day)
+
+
 def admin_roots(session: Session, person_id: int) -> tuple[str, ...] | None:
     """The units whose subtrees an administrator looks after; None for all of them (a role without a unit), nothing without the role."""
     roots = _ADMIN_ROOTS.all(session, person_id=person_id)

@@ -26,7 +26,7 @@ from bot.domain.reports import Cell, Column, Part, ReportQuery, Scope, Table, pe
 from bot.domain.study.sitting import FORMS
 from bot.domain.times import day_of, start_of
 from bot.storage import activity, campaign
-from bot.storage.contest import contests, players, teams
+from bot.storage.contest import contests, players
 from bot.storage.db.query import bind, table
 from bot.storage.people import audience
 from bot.storage.reports.scope import Office, ReportUnit, make_table, narrow_scope, report, scoped, units_in
@@ -127,11 +127,11 @@ def _sums_by_unit(session: Session, contest: Contest, units: dict[int, ReportUni
     day = min(_end_day(contest, ask), ask.last)
     invited = audience.evaluate(session, contest.plan.audience, day, ask.until)
     expected = {*invited.people, *(person_id for person_id, reason in invited.excluded if reason not in OUT_OF_OFFICE)}
-    units_of_person = teams.units_by_person(session, day)
+    units_of_person = players.units_by_person(session, day)
     played = {player.id: player.result for player in players.list_ranked(session, contest.id) if player.took_part}
     sums: defaultdict[int, _ContestSum] = defaultdict(_ContestSum)
     for person_id in expected | played.keys():
-        unit_id = units_of_person[person_id][0] if person_id in units_of_person else None
+        unit_id = units_of_person[person_id].id if person_id in units_of_person else None
         if unit_id not in units or unit_id is None:
             continue
         unit_sum = sums[unit_id]

@@ -6,7 +6,7 @@ An item analysis takes first attempts only; signs of irregular answering are for
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,6 +75,16 @@ class ReportedPaper:
     name: str
 
 
+@dataclass(slots=True)
+class Arrival:
+    """An answer as it came: to which place and version, when, by which channel."""
+
+    n: int
+    version_id: int
+    arrived_at: datetime
+    channel: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReportedVersion:
     """A question as it stood in the papers; `name` tells versions apart where there are several."""
@@ -92,11 +102,11 @@ _PAPERS = Query(
     gives=ReportedPaper,
 )
 _ARRIVALS = Query(
-    select(_ANSWER.c.sitting_id, _ANSWER.c.n, _ANSWER.c.arrived_at, _ANSWER.c.channel)
+    select(_ANSWER.c.sitting_id, *columns(_ANSWER, Arrival))
     .join_from(_ANSWER, _ATTEMPT, _ATTEMPT.c.sitting_id == _ANSWER.c.sitting_id)
     .where(_OF_EXAM)
     .order_by(_ANSWER.c.sitting_id, _ANSWER.c.arrived_at, _ANSWER.c.id),
-    gives=tuple[int, int, datetime, str],
+    gives=(int, Arrival),
 )
 _BODIES = Query(
     select(_VERSION.c.id, _VERSION.c.question, _VERSION.c.body)
@@ -156,11 +166,11 @@ def question_versions(session: Session, exam: Exam) -> dict[int, ReportedVersion
     }
 
 
-def answer_arrivals(session: Session, exam: Exam) -> dict[int, list[tuple[int, datetime, str]]]:
-    """(place, arrival, channel) of the answers of each paper, in the order in which they came."""
-    arrivals: dict[int, list[tuple[int, datetime, str]]] = {}
-    for sitting_id, place, arrived_at, channel in _ARRIVALS.stream(session, exam=exam.id):
-        arrivals.setdefault(sitting_id, []).append((place, arrived_at, channel))
+def answer_arrivals(session: Session, exam: Exam) -> dict[int, list[Arrival]]:
+    """The answers of each paper, in the order in which they came."""
+    arrivals: defaultdict[int, list[Arrival]] = defaultdict(list)
+    for sitting_id, arrival in _ARRIVALS.all(session, exam=exam.id):
+        arrivals[sitting_id].append(arrival)
     return arrivals
 
 
@@ -228,10 +238,11 @@ def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     }
     paper_grades = grades_of(session, exam, first.keys())
     counted = [grade for grade in paper_grades if grade.counts and grade.points]
+    names = {version_id: str(version_id) for version_id in version_of}
     responses = [
         Response(
             grade.sitting_id,
-            str(grade.version_id),
+            names[grade.version_id],
             grade.choice or "",
             grade.points * grade.earned // 1000,
             grade.points,
@@ -257,10 +268,10 @@ def items(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     return make_table(session, ask, "题目分析", f"《{exam.name}》题目分析", *parts, notes=notes, terms=ITEM_TERMS)
 
 
-def _answer_seconds(started: datetime, arrivals: Sequence[tuple[int, datetime, str]]) -> dict[int, float]:
+def _answer_seconds(started: datetime, arrivals: Sequence[Arrival]) -> dict[int, float]:
     """Seconds for each place, from the answer before it (or the beginning) to its own, on the server's clock."""
-    moments = [started, *(arrived_at for _, arrived_at, _ in arrivals)]
-    return {place: (arrived_at - before).total_seconds() for (place, arrived_at, _), (before, _) in zip(arrivals, pairwise(moments), strict=True)}
+    moments = [started, *(arrival.arrived_at for arrival in arrivals)]
+    return {arrival.n: (arrived_at - before).total_seconds() for arrival, (before, arrived_at) in zip(arrivals, pairwise(moments), strict=True)}
 
 
 def _figure(value: float | None, places: str = "0.01") -> Decimal | None:
@@ -375,15 +386,14 @@ EVIDENCE_TERMS = (
 def evidence(session: Session, scope: Scope, ask: ReportQuery) -> Table:
     """一场考试的作答线索：过快、连发、换渠道、错得相同；只供人核实，不自动扣分。"""
     exam = find_exam(session, ask.about)
-    shown_papers = {paper.sitting_id: paper for paper in visible_papers(session, scope, ask, exam)}
     all_papers = {paper.sitting_id: paper for paper in visible_papers(session, Scope(), ask, exam)}
-    questions = {version_id: version.question for version_id, version in question_versions(session, exam).items()}
+    shown_papers = all_papers if scope.roots is None else {paper.sitting_id: paper for paper in visible_papers(session, scope, ask, exam)}
+    lengths = {version_id: _reading_length(version.question) for version_id, version in question_versions(session, exam).items()}
     paper_grades = grades_of(session, exam, all_papers.keys())
-    chars = {(grade.sitting_id, grade.n): _reading_length(questions[grade.version_id]) for grade in paper_grades}
     arrivals, browsers = answer_arrivals(session, exam), browser_counts(session, exam)
     pace = []
     for sitting, paper in shown_papers.items():
-        timed = [TimedAnswer(place, arrived_at, chars[sitting, place], channel) for place, arrived_at, channel in arrivals.get(sitting, [])]
+        timed = [TimedAnswer(answer.n, answer.arrived_at, lengths[answer.version_id], answer.channel) for answer in arrivals.get(sitting, ())]
         row = _pace_row(paper, timed, browsers.get(paper.person_id, 0))
         if row is not None:
             pace.append(row)
@@ -437,10 +447,11 @@ def _clock_text(moment: datetime) -> str:
 def _answer_sheets(paper_grades: list[CountingGrade], papers_by_sitting: dict[int, ReportedPaper]) -> list[AnswerSheet]:
     """What each person chose at first, whatever unit they are of; written answers and items taken out tell nothing."""
     chosen: dict[int, dict[str, tuple[str, bool]]] = {}
+    names = {version_id: str(version_id) for version_id in {grade.version_id for grade in paper_grades}}
     for grade in paper_grades:
         paper = papers_by_sitting[grade.sitting_id]
         if paper.n == 1 and grade.choice and grade.counts and not grade.waits:
-            chosen.setdefault(paper.person_id, {})[str(grade.version_id)] = (grade.choice, grade.earned == 1000)
+            chosen.setdefault(paper.person_id, {})[names[grade.version_id]] = (grade.choice, grade.earned == 1000)
     return [AnswerSheet(person, answers) for person, answers in chosen.items()]
 
 

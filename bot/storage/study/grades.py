@@ -19,9 +19,6 @@ from bot.storage.tables.study import AnswerRow, SittingItemRow
 _ANSWER, _ITEM, _CONFIRMATION, REGRADE = (table(row) for row in (AnswerRow, SittingItemRow, ConfirmationRow, RegradeRow))
 _LATER = REGRADE.alias("later")
 
-IS_NEWEST_REMARK = """NOT EXISTS (SELECT 1 FROM remark z WHERE z.sitting_id = m.sitting_id AND z.n = m.n AND z.correction_id > m.correction_id)"""
-"""Said of `remark m`: no later correction of the same place."""
-
 
 def is_newest_regrade_of(place: FromClause) -> ColumnElement[bool]:
     """Whether a regrade is of a place (`sitting_id`, `n`), and no later correction has graded that place anew."""
@@ -29,7 +26,7 @@ def is_newest_regrade_of(place: FromClause) -> ColumnElement[bool]:
     return and_(REGRADE.c.sitting_id == place.c.sitting_id, REGRADE.c.n == place.c.n, ~exists(select(_LATER.c.n).where(is_later)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CountingGrade:
     """One place of a paper. `earned` is in thousandths of the item, `points` what the item is worth (thousandths of a point); an answer that is
     not there is None; `waits` is true while a short answer waits for a person; `correction` is the one whose mark this is."""

@@ -170,6 +170,7 @@ _UNSEEN = and_(_reports.c.person_id == bind("person_id"), _reports.c.answered_at
 _UNSEEN_ANSWERS = Query(
     select(_reports.c.id, _reports.c.version_id, _reports.c.answered).where(_UNSEEN).order_by(_reports.c.id), gives=tuple[int, int, str]
 )
+_MARK_ANSWER_SEEN = Query(update(_reports).values(seen_at=bind("now")).where(_reports.c.id == bind("id")))
 _MARK_ANSWERS_SEEN = Query(update(_reports).values(seen_at=bind("now")).where(_UNSEEN))
 
 
@@ -301,6 +302,11 @@ def take_unseen_answers(session: Session, person_id: int, at: datetime) -> list[
     if unseen:
         _MARK_ANSWERS_SEEN.run(session, person_id=person_id, now=at)
     return unseen
+
+
+def mark_answer_seen(session: Session, report_id: int, at: datetime) -> None:
+    """The answer to a report goes to its reporter in a message of its own."""
+    _MARK_ANSWER_SEEN.run(session, id=report_id, now=at)
 
 
 def finished_daily_sets(session: Session, person_id: int, since: date) -> list[tuple[date, datetime]]:

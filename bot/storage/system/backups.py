@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select, union_all
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 from bot.storage.db.query import Query, binds, columns, insert, table
 from bot.storage.tables.certificate import CertificateRow
+from bot.storage.tables.columns import Row
 from bot.storage.tables.exam import AttemptRow
 from bot.storage.tables.hours import EntryRow
 from bot.storage.tables.people import PersonRow
@@ -41,7 +42,7 @@ class RecordedBackup:
     size: int
 
 
-_COUNTED: dict[str, type[SQLModel]] = {
+_COUNTED: dict[str, type[Row]] = {
     "people": PersonRow,
     "answers": AnswerRow,
     "entries": EntryRow,

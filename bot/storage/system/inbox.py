@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import delete, select
 from sqlmodel import Session
 
-from bot.domain.message import Incoming, Reply, reply_from_json, reply_json
+from bot.domain.message import Address, Incoming, Reply, reply_from_json, reply_json
 from bot.storage.db.query import Query, bind, binds, insert, table
 from bot.storage.tables.system import InboxRow, TallyRow
 
@@ -27,6 +27,13 @@ _FIND_REPLY = Query(
 _STORE_REPLY = Query(
     insert(_INBOX).values(binds("channel", "app", "sender", "message_id", "person_id", "arrived_at", "reply")).on_conflict_do_nothing()
 )
+_LAST_REPLY = Query(
+    select(_INBOX.c.reply)
+    .where(_INBOX.c.channel == bind("channel"), _INBOX.c.app == bind("app"), _INBOX.c.sender == bind("sender"), _INBOX.c.arrived_at >= bind("since"))
+    .order_by(_INBOX.c.arrived_at.desc())
+    .limit(1),
+    gives=str,
+)
 _FORGET = Query(delete(_INBOX).where(_INBOX.c.arrived_at < bind("before")))
 _COUNT = Query(
     insert(_TALLY).values(binds("day", "what") | {"n": 1}).on_conflict_do_update(index_elements=["day", "what"], set_={"n": _TALLY.c.n + 1})
@@ -37,6 +44,12 @@ def stored_reply(session: Session, incoming: Incoming) -> Reply | None:
     """The reply that was stored for this message, or None when it is new."""
     sender = incoming.sender
     reply = _FIND_REPLY.first(session, channel=sender.channel, app=sender.app, sender=sender.user, message_id=incoming.message_id)
+    return None if reply is None else reply_from_json(json.loads(reply))
+
+
+def last_reply(session: Session, sender: Address, since: datetime) -> Reply | None:
+    """What was said last to somebody since a moment; None when nothing was."""
+    reply = _LAST_REPLY.first(session, channel=sender.channel, app=sender.app, sender=sender.user, since=since)
     return None if reply is None else reply_from_json(json.loads(reply))
 
 

@@ -1,7 +1,12 @@
-"""The platforms' access tokens: one row shared by all replicas, encrypted under the app's secret, with a lease for fetching the next."""
+"""The platforms' access tokens: one row shared by all replicas, encrypted under the app's secret, with a lease for fetching the next.
+
+Everybody who is to be sent something waits for this row, so nothing of it waits behind them: it is read past the pool of readers, on which every
+look at a report goes, and written before the messages that wait for the writer.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import os
 from base64 import b64decode, b64encode
@@ -9,7 +14,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -17,11 +21,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Text, select, update
 from sqlmodel import Session
 
+from bot.logs import get_logger
 from bot.storage.db.database import Database
 from bot.storage.db.query import Query, bind, binds, insert, table
 from bot.storage.tables.system import PlatformTokenRow
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 NONCE_BYTES = 12
 _INFO = b"xuefa-bot platform token v1"
@@ -65,7 +70,7 @@ class SealedTokens(Generic[T]):
         self._clock = clock
 
     async def read(self, key: str) -> T | None:
-        stored = await self._database.read(lambda session: _READ.first(session, name=key))
+        stored = await asyncio.to_thread(self._database.read_now, lambda session: _READ.first(session, name=key))
         if stored is None:
             return None
         sealed, expires_at = stored
@@ -80,7 +85,7 @@ class SealedTokens(Generic[T]):
             _INSERT.run(session, name=key)
             return _LEASE.run(session, key=key, holder_id=holder, now=now, until=now + timedelta(seconds=seconds)) == 1
 
-        return await self._database.write(take_lease, of=("token", key))
+        return await self._database.write(take_lease, of=("token", key), urgent=True)
 
     async def save(self, key: str, holder: str, token: T) -> None:
         """Store the token and end the lease; does nothing when another holder took the lease meanwhile, whose token is newer."""
@@ -90,7 +95,7 @@ class SealedTokens(Generic[T]):
             _INSERT.run(session, name=key)
             return _SAVE.run(session, key=key, holder_id=holder, sealed=sealed, expires_at=token.expires_at, now=self._clock()) == 1
 
-        if not await self._database.write(store, of=("token", key)):
+        if not await self._database.write(store, of=("token", key), urgent=True):
             log.info("token came too late", key=key)
 
     def _cipher(self, key: str) -> AESGCM:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, UniqueConstraint
-from sqlmodel import SQLModel
 
-from bot.storage.tables.columns import STRICT, day_column, integer_column, is_day, is_moment, key_column, moment_column, one_of, text_column
+from bot.storage.tables.columns import STRICT, Row, day_column, integer_column, is_day, is_moment, key_column, moment_column, one_of, text_column
 
 
-class DutyRow(SQLModel, table=True):
+class DutyRow(Row):
     """A row of the duty list (普法责任清单): law x office x form x count x deadline, with its liaison."""
 
     __tablename__ = "duty"
@@ -34,7 +33,7 @@ class DutyRow(SQLModel, table=True):
     recorded_at: datetime = moment_column()
 
 
-class PlannedRow(SQLModel, table=True):
+class PlannedRow(Row):
     """A planned activity of a duty row; done with a day and a note of its evidence, or cancelled with a reason."""
 
     __tablename__ = "planned"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
-from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column
+from bot.storage.tables.columns import STRICT, Row, integer_column, is_moment, key_column, moment_column, one_of, text_column
 
 KINDS = ("lesson", "daily", "series", "notice", "poll", "reminder", "invitation", "digest")
 CAMPAIGN_STATES = ("draft", "running", "paused", "stopped", "done")
@@ -17,7 +16,7 @@ _SENDING = text("state = 'sending'")
 _UNFINISHED = text("queued_after IS NOT NULL")
 
 
-class CampaignRow(SQLModel, table=True):
+class CampaignRow(Row):
     """What is sent, when, to whom and by which clause; the JSON columns hold values of the domain (content, rhythm, audience, delivery rule)."""
 
     __tablename__ = "campaign"
@@ -49,7 +48,7 @@ class CampaignRow(SQLModel, table=True):
     planned_until: datetime | None = moment_column(default=None)
 
 
-class OccurrenceRow(SQLModel, table=True):
+class OccurrenceRow(Row):
     """A campaign fell due: one row a (campaign, due), whoever believed that it was time (bot/docs/reliability.md S1).
 
     `queued_after` is the last person for whom a delivery was queued while the rest still is to be; empty once everybody has theirs.
@@ -61,7 +60,7 @@ class OccurrenceRow(SQLModel, table=True):
         UniqueConstraint("campaign_id", "due"),
         is_moment("due"),
         is_moment("fired_at"),
-        Index("occurrence_unfinished", "id", sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED),
+        Index("occurrence_unfinished", "id", sqlite_where=_UNFINISHED),
         STRICT,
     )
 

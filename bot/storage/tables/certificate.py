@@ -5,16 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
-from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column, unique_where_present
+from bot.storage.tables.columns import STRICT, Row, integer_column, is_moment, key_column, moment_column, one_of, text_column, unique_where_present
 
 CERTIFICATE_KINDS = ("exam", "contest", "study")
 CAUSES = ("decision", "correction")
 _VALID = text("state = 'valid'")
 
 
-class CertificateRow(SQLModel, table=True):
+class CertificateRow(Row):
     """One certificate. `code` is what nobody can guess beside the number; `body` its whole content (bot/domain/certificate.py, `CertificateBody`).
 
     `source_kind` and `source_id` name what it was issued for; a person has one valid certificate of a source at a time. `cause` says whether a
@@ -43,7 +42,6 @@ class CertificateRow(SQLModel, table=True):
             "source_id",
             unique=True,
             sqlite_where=_VALID,
-            postgresql_where=_VALID,
         ),
         Index("certificate_of_source", "source_kind", "source_id"),
         Index("certificate_of_person", "person_id"),

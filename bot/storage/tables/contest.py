@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
+    Row,
     day_column,
     flag_column,
     integer_column,
@@ -35,7 +35,7 @@ _IS_ACTIVE = text("state IN ('ready', 'playing')")
 _HAS_PENDING_NEWS = text("owed IS NOT NULL")
 
 
-class ContestRow(SQLModel, table=True):
+class ContestRow(Row):
     """One contest. `rules`, `source` and `audience` are values of the domain in JSON; `version` counts the changes of the plan.
 
     `board` is the whole board as it was frozen in the transaction that closed it (JSON), empty before. A windowed contest has both its moments; a
@@ -79,7 +79,7 @@ class ContestRow(SQLModel, table=True):
     board: str = text_column(default="")
 
 
-class ContestItemRow(SQLModel, table=True):
+class ContestItemRow(Row):
     """The n-th question of a contest in which all are asked the same (live, on site), with its worth in thousandths and the round it belongs to."""
 
     __tablename__ = "contest_item"
@@ -98,7 +98,7 @@ class ContestItemRow(SQLModel, table=True):
     part: str = text_column(default="")
 
 
-class TeamRow(SQLModel, table=True):
+class TeamRow(Row):
     """A team of one contest; of a unit where teams are made by unit. It is never dissolved: who drops out stays a member (bot/docs/rules.md S19)."""
 
     __tablename__ = "team"
@@ -114,7 +114,7 @@ class TeamRow(SQLModel, table=True):
     unit_id: int | None = integer_column(default=None, foreign_key="unit.id")
 
 
-class TeamMemberRow(SQLModel, table=True):
+class TeamMemberRow(Row):
     """Who is in which team: one team a person and contest. Whoever is here counts in a mean over all, taking part or not."""
 
     __tablename__ = "team_member"
@@ -125,7 +125,7 @@ class TeamMemberRow(SQLModel, table=True):
     team_id: int = integer_column(foreign_key="team.id")
 
 
-class ParticipationRow(SQLModel, table=True):
+class ParticipationRow(Row):
     """A participant of a contest and their result: points in thousandths (an on-site round may take some away), time in milliseconds.
 
     `finished_at` is the moment of the last thing that counts, empty for who has done nothing yet; `strength` the share of right answers in
@@ -155,7 +155,7 @@ class ParticipationRow(SQLModel, table=True):
     place: int | None = integer_column(default=None)
 
 
-class ContestSetRow(SQLModel, table=True):
+class ContestSetRow(Row):
     """The n-th set that somebody began on a day of a windowed contest, and what it came to once it was over; `whole` when all was answered."""
 
     __tablename__ = "contest_set"
@@ -181,7 +181,7 @@ class ContestSetRow(SQLModel, table=True):
     over_at: datetime | None = moment_column(default=None)
 
 
-class DuelRow(SQLModel, table=True):
+class DuelRow(Row):
     """A match: opened by one player, running once all are there. `until` is the moment at which the invitation, then the match, expires."""
 
     __tablename__ = "duel"
@@ -210,7 +210,7 @@ class DuelRow(SQLModel, table=True):
     over_at: datetime | None = moment_column(default=None)
 
 
-class DuelPlayerRow(SQLModel, table=True):
+class DuelPlayerRow(Row):
     """A player of a match; a unique index allows one active match a person. `owed` is the kind of news not sent to this player yet."""
 
     __tablename__ = "duel_player"
@@ -220,8 +220,8 @@ class DuelPlayerRow(SQLModel, table=True):
         CheckConstraint("(place IS NULL) = (points IS NULL)", name="points_with_a_place"),
         CheckConstraint("place BETWEEN 1 AND 4", name="place_is_one_of_four"),
         CheckConstraint("correct >= 0 AND millis >= 0", name="counts_are_not_negative"),
-        Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_IS_ACTIVE, postgresql_where=_IS_ACTIVE),
-        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_HAS_PENDING_NEWS, postgresql_where=_HAS_PENDING_NEWS),
+        Index("duel_player_at_one", "person_id", unique=True, sqlite_where=_IS_ACTIVE),
+        Index("duel_player_owed", "duel_id", "person_id", sqlite_where=_HAS_PENDING_NEWS),
         KEYED,
     )
 
@@ -241,7 +241,7 @@ ROUNDS = ("all", "required", "buzzer", "risk", "tie")
 CALLS = ("ask", "told", "end")
 
 
-class LiveRow(SQLModel, table=True):
+class LiveRow(Row):
     """The state of a live contest: one row that all replicas, screens and consoles look at; `version` counts every change of it.
 
     `code` is what people type to join, `secret` what the screen's address adds so that it may show names. `host_id` holds the console. `scheme`
@@ -279,7 +279,7 @@ class LiveRow(SQLModel, table=True):
     changed_at: datetime = moment_column()
 
 
-class LiveItemRow(SQLModel, table=True):
+class LiveItemRow(Row):
     """A question that was started: its round, its clock and whether it was voided.
 
     `pauses` is a JSON list of [from, to]; `void` the reason why it does not count, empty if it does.
@@ -317,7 +317,7 @@ class LiveItemRow(SQLModel, table=True):
     void: str = text_column(default="")
 
 
-class LiveBuzzRow(SQLModel, table=True):
+class LiveBuzzRow(Row):
     """A team pressed, once a question: by arrival at the edge, of the same microsecond by this row's id. `fault` is a false start."""
 
     __tablename__ = "live_buzz"
@@ -337,7 +337,7 @@ class LiveBuzzRow(SQLModel, table=True):
     fault: bool = flag_column(default=False)
 
 
-class LiveDecisionRow(SQLModel, table=True):
+class LiveDecisionRow(Row):
     """What was decided in a contest: when, by whom, what and why; `points` in thousandths go to the team or person. Never changed, never deleted."""
 
     __tablename__ = "live_decision"
@@ -362,7 +362,7 @@ class LiveDecisionRow(SQLModel, table=True):
     why: str = text_column(default="")
 
 
-class LiveCallRow(SQLModel, table=True):
+class LiveCallRow(Row):
     """A broadcast to all phones; the row is the claim of the one replica that makes it. Who was missed catches up with 继续."""
 
     __tablename__ = "live_call"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
-from sqlmodel import SQLModel
 
 from bot.storage.tables.campaign import _QUEUED, _SENDING, DELIVERY_STATES
-from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column
+from bot.storage.tables.columns import STRICT, Row, integer_column, is_moment, key_column, moment_column, one_of, text_column
 
 
-class DeliveryRow(SQLModel, table=True):
+class DeliveryRow(Row):
     """One message of an occurrence to one person. `unknown` may have arrived and is never sent again by itself."""
 
     __tablename__ = "delivery"
@@ -25,8 +24,8 @@ class DeliveryRow(SQLModel, table=True):
         is_moment("lease_until"),
         is_moment("sent_at"),
         is_moment("read_at"),
-        Index("delivery_queued", "not_before", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
-        Index("delivery_sending", "lease_until", sqlite_where=_SENDING, postgresql_where=_SENDING),
+        Index("delivery_queued", "not_before", sqlite_where=_QUEUED),
+        Index("delivery_sending", "lease_until", sqlite_where=_SENDING),
         Index("delivery_of_person", "person_id", "state"),
         STRICT,
     )
@@ -48,7 +47,7 @@ class DeliveryRow(SQLModel, table=True):
     error: str = text_column(default="")
 
 
-class NotificationRow(SQLModel, table=True):
+class NotificationRow(Row):
     """Somebody was notified of a matter, by the delivery of an occurrence: nobody hears of it twice."""
 
     __tablename__ = "notification"
@@ -67,7 +66,7 @@ class NotificationRow(SQLModel, table=True):
     notified_at: datetime = moment_column()
 
 
-class BudgetRow(SQLModel, table=True):
+class BudgetRow(Row):
     """What was used of a platform's limit in one window, shared by all replicas."""
 
     __tablename__ = "budget"
@@ -78,7 +77,7 @@ class BudgetRow(SQLModel, table=True):
     used: int = integer_column(default=0)
 
 
-class VoteRow(SQLModel, table=True):
+class VoteRow(Row):
     """One answer to a poll; the first stands."""
 
     __tablename__ = "vote"

@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
 from bot.domain.exam.exam import RESULTS, STATES
-from bot.storage.tables.columns import STRICT, flag_column, integer_column, is_flag, is_moment, key_column, moment_column, one_of, text_column
+from bot.storage.tables.columns import STRICT, Row, flag_column, integer_column, is_flag, is_moment, key_column, moment_column, one_of, text_column
 
 _OPEN = text("state = 'open'")
 _UNTOLD = text("state = 'closed' AND told_at IS NULL")
 _STANDS = text("makeup_of IS NOT NULL AND state <> 'cancelled'")
 
 
-class ExamRow(SQLModel, table=True):
+class ExamRow(Row):
     """An exam: what is asked (`blueprint`), of whom (`audience`, after `gate`), when, and what becomes of it. Points are thousandths of a point.
 
     `late_minutes` is how long after the opening one may still begin, `cap` the most that a make-up counts, `frozen_at` when results were stopped
@@ -44,7 +43,7 @@ class ExamRow(SQLModel, table=True):
         is_moment("released_at"),
         is_moment("frozen_at"),
         CheckConstraint("closes_at > opens_at", name="window_is_open"),
-        Index("exam_makeup_once", "makeup_of", unique=True, sqlite_where=_STANDS, postgresql_where=_STANDS),
+        Index("exam_makeup_once", "makeup_of", unique=True, sqlite_where=_STANDS),
         STRICT,
     )
 
@@ -75,7 +74,7 @@ class ExamRow(SQLModel, table=True):
     frozen_at: datetime | None = moment_column(default=None)
 
 
-class AttemptRow(SQLModel, table=True):
+class AttemptRow(Row):
     """One person's n-th try at an exam: the sitting with its paper, until when its answers count, how it ended, what it came to.
 
     `score` is in thousandths of a point, `passed` unknown while an answer still waits for a person's mark; `difficulty` is the expected difficulty
@@ -97,9 +96,9 @@ class AttemptRow(SQLModel, table=True):
         is_moment("told_at"),
         CheckConstraint("deadline > started_at", name="time_is_given"),
         UniqueConstraint("exam_id", "person_id", "n"),
-        Index("attempt_open", "deadline", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("attempt_open", "deadline", sqlite_where=_OPEN),
         Index("attempt_of_person", "person_id", "started_at"),
-        Index("attempt_untold", "exam_id", "sitting_id", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
+        Index("attempt_untold", "exam_id", "sitting_id", sqlite_where=_UNTOLD),
         STRICT,
     )
 
@@ -118,7 +117,7 @@ class AttemptRow(SQLModel, table=True):
     told_at: datetime | None = moment_column(default=None)
 
 
-class ExtensionRow(SQLModel, table=True):
+class ExtensionRow(Row):
     """Extra time or a reopening that one person asked for with a reason and another approved; nothing changes before that (bot/docs/rules.md S14)."""
 
     __tablename__ = "extension"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
 from bot.domain.grading.correction import SCOPE_LABELS, WAY_LABELS
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
+    Row,
     day_column,
     flag_column,
     integer_column,
@@ -28,7 +28,7 @@ _PROPOSED = text("state = 'proposed'")
 _UNANSWERED = text("answered_at IS NULL")
 
 
-class CorrectionRow(SQLModel, table=True):
+class CorrectionRow(Row):
     """One question of one exam or contest put right: proposed by one name, applied (or dropped) by another where the rule asks for two.
 
     `keys` are the answers that are right from then on, one a line; `report_id` the reader's report it came from.
@@ -51,7 +51,6 @@ class CorrectionRow(SQLModel, table=True):
             "version_id",
             unique=True,
             sqlite_where=_PROPOSED,
-            postgresql_where=_PROPOSED,
         ),
         Index("correction_of_scope", "scope", "ref"),
         STRICT,
@@ -73,7 +72,7 @@ class CorrectionRow(SQLModel, table=True):
     decided_at: datetime | None = moment_column(default=None)
 
 
-class RegradeRow(SQLModel, table=True):
+class RegradeRow(Row):
     """The new grade of one place of one paper, beside the answer as it was recorded (none where the place was left blank). Never changed.
 
     `earned` in thousandths of the item; `counts` is false where the item was taken out. Of several, that of the newest correction counts.
@@ -97,7 +96,7 @@ class RegradeRow(SQLModel, table=True):
     marked_at: datetime = moment_column()
 
 
-class CorrectionEffectRow(SQLModel, table=True):
+class CorrectionEffectRow(Row):
     """What a correction changed for one paper: score, place, pass, credit, certificate, before and after. Never changed.
 
     Scores in thousandths of a point, credit in seconds, certificates by number (empty for none).
@@ -129,7 +128,7 @@ class CorrectionEffectRow(SQLModel, table=True):
     made_at: datetime = moment_column()
 
 
-class AppealRow(SQLModel, table=True):
+class AppealRow(Row):
     """A person does not agree with a result; an administrator answers. Where it is granted, a correction or an entry of the ledger puts it right."""
 
     __tablename__ = "appeal"
@@ -141,7 +140,7 @@ class AppealRow(SQLModel, table=True):
         is_moment("appealed_at"),
         is_day("due_on"),
         is_moment("answered_at"),
-        Index("one_open_appeal", "sitting_id", unique=True, sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED),
+        Index("one_open_appeal", "sitting_id", unique=True, sqlite_where=_UNANSWERED),
         Index("appeal_of_person", "person_id"),
         STRICT,
     )
@@ -159,7 +158,7 @@ class AppealRow(SQLModel, table=True):
     correction_id: int | None = integer_column(default=None, foreign_key="correction.id")
 
 
-class OutsideExamRow(SQLModel, table=True):
+class OutsideExamRow(Row):
     """An exam held on another platform. Pass line and total in thousandths of a point; `exam_id` where it is tracked as an exam here."""
 
     __tablename__ = "outside_exam"
@@ -183,7 +182,7 @@ class OutsideExamRow(SQLModel, table=True):
     recorded_at: datetime = moment_column()
 
 
-class OutsideResultRow(SQLModel, table=True):
+class OutsideResultRow(Row):
     """One person's result of an exam held elsewhere, as the file gave it (`row` of the file). Never changed."""
 
     __tablename__ = "outside_result"
@@ -204,7 +203,7 @@ class OutsideResultRow(SQLModel, table=True):
     recorded_at: datetime = moment_column()
 
 
-class ConfirmationRow(SQLModel, table=True):
+class ConfirmationRow(Row):
     """A person's confirmation of a provisional grade; the answer itself stays as it was recorded."""
 
     __tablename__ = "confirmation"
@@ -220,7 +219,7 @@ class ConfirmationRow(SQLModel, table=True):
     confirmed_at: datetime = moment_column()
 
 
-class ReportRow(SQLModel, table=True):
+class ReportRow(Row):
     """A question reported by a reader (纠错), and the answer an administrator gave."""
 
     __tablename__ = "report"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
+    Row,
     day_column,
     flag_column,
     integer_column,
@@ -27,7 +27,7 @@ CATEGORIES = ("online", "practice", "exam", "contest", "collective", "external")
 _ORIGINAL = text("reverses IS NULL")
 
 
-class RuleRow(SQLModel, table=True):
+class RuleRow(Row):
     """One line of the policy (rule D1 …) in one version; an entry names both, and a new version counts from its day on, never backwards."""
 
     __tablename__ = "rule"
@@ -48,7 +48,7 @@ class RuleRow(SQLModel, table=True):
     loaded_at: datetime = moment_column()
 
 
-class EntryRow(SQLModel, table=True):
+class EntryRow(Row):
     """One line of the ledger, in credit seconds. Never updated, never deleted (triggers); put right by an entry that reverses it."""
 
     __tablename__ = "ledger"
@@ -61,7 +61,7 @@ class EntryRow(SQLModel, table=True):
         is_day("day"),
         is_moment("recorded_at"),
         unique_where_present("ledger_reversed_once", "reverses"),
-        Index("one_source_earns_once", "person_id", "source_kind", "source_id", unique=True, sqlite_where=_ORIGINAL, postgresql_where=_ORIGINAL),
+        Index("one_source_earns_once", "person_id", "source_kind", "source_id", unique=True, sqlite_where=_ORIGINAL),
         Index("ledger_of_person", "person_id", "day"),
         Index("ledger_in_time", "recorded_at"),
         STRICT,
@@ -83,7 +83,7 @@ class EntryRow(SQLModel, table=True):
     reverses: int | None = integer_column(default=None, foreign_key="ledger.id")
 
 
-class UncreditedRow(SQLModel, table=True):
+class UncreditedRow(Row):
     """Seconds that a cap or a rule refused, beside their source, with the reason a person can read."""
 
     __tablename__ = "uncredited"
@@ -107,7 +107,7 @@ class UncreditedRow(SQLModel, table=True):
     at: datetime = moment_column()
 
 
-class YearTotalRow(SQLModel, table=True):
+class YearTotalRow(Row):
     """The ledger of one person, year and category added up; written with each entry, equal to the ledger to the second."""
 
     __tablename__ = "year_total"
@@ -120,7 +120,7 @@ class YearTotalRow(SQLModel, table=True):
     items: int = integer_column(default=0)
 
 
-class DayTotalRow(SQLModel, table=True):
+class DayTotalRow(Row):
     """The same of one day, for the caps of a day."""
 
     __tablename__ = "day_total"
@@ -132,7 +132,7 @@ class DayTotalRow(SQLModel, table=True):
     seconds: int = integer_column(default=0)
 
 
-class SealRow(SQLModel, table=True):
+class SealRow(Row):
     """An entry's place in the chain of hashes (bot/docs/rules.md#the-ledger)."""
 
     __tablename__ = "seal"
@@ -145,7 +145,7 @@ class SealRow(SQLModel, table=True):
     sealed_at: datetime = moment_column()
 
 
-class ForecastRow(SQLModel, table=True):
+class ForecastRow(Row):
     """What was last foretold of somebody's year, and everything it was made from, by which a reader sees whether it still holds.
 
     `basis` is the day with the rules and the calendar, `entry_id` their newest entry of the ledger, `away` their leave as text; `outlook` the total,
@@ -176,7 +176,7 @@ class ForecastRow(SQLModel, table=True):
     range_held: bool | None = flag_column(default=None)
 
 
-class ForecastRunRow(SQLModel, table=True):
+class ForecastRunRow(Row):
     """The one row that says for which basis all forecasts are kept, and up to which entry of the ledger."""
 
     __tablename__ = "forecast_run"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, UniqueConstraint
-from sqlmodel import SQLModel
 
-from bot.storage.tables.columns import STRICT, integer_column, is_moment, key_column, moment_column, one_of, text_column
+from bot.storage.tables.columns import STRICT, Row, integer_column, is_moment, key_column, moment_column, one_of, text_column
 
 
-class QuestionVersionRow(SQLModel, table=True):
+class QuestionVersionRow(Row):
     """A question as it stood when it was loaded; an answer points here and shows it for ever."""
 
     __tablename__ = "question_version"
@@ -31,7 +30,7 @@ class QuestionVersionRow(SQLModel, table=True):
     loaded_at: datetime = moment_column()
 
 
-class QuestionStateRow(SQLModel, table=True):
+class QuestionStateRow(Row):
     """Which version is drawn, or why none is (withdrawn: wrong or stale against the law's text, or taken out of its file)."""
 
     __tablename__ = "question_state"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
-from sqlmodel import SQLModel
 
 from bot.storage.tables.columns import (
     STRICT,
+    Row,
     day_column,
     flag_column,
     integer_column,
@@ -22,7 +22,7 @@ from bot.storage.tables.columns import (
 )
 
 
-class UnitRow(SQLModel, table=True):
+class UnitRow(Row):
     """A node of the agency's tree; `path` is the names from the root joined by `/`."""
 
     __tablename__ = "unit"
@@ -38,7 +38,7 @@ class UnitRow(SQLModel, table=True):
     path: str = text_column(unique=True)
 
 
-class PersonRow(SQLModel, table=True):
+class PersonRow(Row):
     """One person on the roster; `staff_no` (工号) is who they are on every channel and in every year."""
 
     __tablename__ = "person"
@@ -61,7 +61,7 @@ class PersonRow(SQLModel, table=True):
     recorded_at: datetime = moment_column()
 
 
-class RoleRow(SQLModel, table=True):
+class RoleRow(Row):
     """学员 is everybody; an administrator or a supervisor has a row, and the unit whose subtree they may see (their own when NULL)."""
 
     __tablename__ = "role"
@@ -73,7 +73,7 @@ class RoleRow(SQLModel, table=True):
     unit_id: int | None = integer_column(default=None, foreign_key="unit.id")
 
 
-class PostRow(SQLModel, table=True):
+class PostRow(Row):
     """Where a person works, from a day to a day (both included); an open post has no last day."""
 
     __tablename__ = "post"
@@ -93,7 +93,7 @@ class PostRow(SQLModel, table=True):
     until: date | None = day_column(default=None)
 
 
-class AccountRow(SQLModel, table=True):
+class AccountRow(Row):
     """A chat account bound to one person; one account a channel for each person, one person for each account (bot/docs/rules.md S01)."""
 
     __tablename__ = "account"
@@ -114,7 +114,7 @@ class AccountRow(SQLModel, table=True):
     bound_by: str = text_column()
 
 
-class BindCodeRow(SQLModel, table=True):
+class BindCodeRow(Row):
     """A one-time code, kept as a salted hash; a new one replaces the old."""
 
     __tablename__ = "bind_code"
@@ -135,7 +135,7 @@ class BindCodeRow(SQLModel, table=True):
     used_at: datetime | None = moment_column(default=None)
 
 
-class BindGuardRow(SQLModel, table=True):
+class BindGuardRow(Row):
     """How often an account has guessed, until when it has to wait, and the last message counted (copies of it are not counted again)."""
 
     __tablename__ = "bind_guard"
@@ -148,7 +148,7 @@ class BindGuardRow(SQLModel, table=True):
     heard: str = text_column(default="")
 
 
-class AbsenceRow(SQLModel, table=True):
+class AbsenceRow(Row):
     """Leave or secondment, both days included: nothing is sent, no day of the streak is lost."""
 
     __tablename__ = "absence"
@@ -170,7 +170,7 @@ class AbsenceRow(SQLModel, table=True):
     recorded_at: datetime = moment_column()
 
 
-class TagRow(SQLModel, table=True):
+class TagRow(Row):
     """A word that an audience can be chosen by."""
 
     __tablename__ = "tag"
@@ -180,7 +180,7 @@ class TagRow(SQLModel, table=True):
     tag: str = text_column(primary_key=True)
 
 
-class PreferenceRow(SQLModel, table=True):
+class PreferenceRow(Row):
     """What a person chose in 设置: the hour of the push and the quiet hours as 08:30, the digest, the channel that comes first."""
 
     __tablename__ = "preference"

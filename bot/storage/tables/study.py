@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
-from sqlmodel import SQLModel
 
 from bot.domain.study.sitting import FORMS, TASK_KINDS
 from bot.storage.tables.columns import (
     KEYED,
     STRICT,
+    Row,
     day_column,
     flag_column,
     float_column,
@@ -29,7 +29,7 @@ _PROVISIONAL = text("provisional = 1")
 _UNDER_WAY = text("state IN ('open', 'asking')")
 
 
-class ReadingRow(SQLModel, table=True):
+class ReadingRow(Row):
     """One person's way through one lesson; at most one way is open."""
 
     __tablename__ = "reading"
@@ -39,7 +39,7 @@ class ReadingRow(SQLModel, table=True):
         CheckConstraint("(state IN ('done', 'left')) = (closed_at IS NOT NULL)", name="closed_when_over"),
         is_moment("opened_at"),
         is_moment("closed_at"),
-        Index("reading_open_once", "person_id", "lesson", unique=True, sqlite_where=_UNDER_WAY, postgresql_where=_UNDER_WAY),
+        Index("reading_open_once", "person_id", "lesson", unique=True, sqlite_where=_UNDER_WAY),
         Index("reading_of_person", "person_id", "state"),
         STRICT,
     )
@@ -54,7 +54,7 @@ class ReadingRow(SQLModel, table=True):
     closed_at: datetime | None = moment_column(default=None)
 
 
-class PageViewRow(SQLModel, table=True):
+class PageViewRow(Row):
     """A page as it was read: from its sending to the next being asked for, on the server's clock; seconds seen and seconds credited."""
 
     __tablename__ = "page_view"
@@ -77,7 +77,7 @@ class PageViewRow(SQLModel, table=True):
     reason: str = text_column(default="")
 
 
-class SittingRow(SQLModel, table=True):
+class SittingRow(Row):
     """A set of questions put to one person, from the daily set to an exam's paper (bot/domain/study/sitting.py)."""
 
     __tablename__ = "sitting"
@@ -88,7 +88,7 @@ class SittingRow(SQLModel, table=True):
         CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_when_over"),
         is_moment("opened_at"),
         is_moment("closed_at"),
-        Index("sitting_open_once", "person_id", "kind", "scope", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("sitting_open_once", "person_id", "kind", "scope", unique=True, sqlite_where=_OPEN),
         Index("sitting_of_person", "person_id", "kind", "scope"),
         STRICT,
     )
@@ -104,7 +104,7 @@ class SittingRow(SQLModel, table=True):
     closed_at: datetime | None = moment_column(default=None)
 
 
-class SittingItemRow(SQLModel, table=True):
+class SittingItemRow(Row):
     """The n-th question of a sitting, in the version that this person sees.
 
     `points` is what it is worth, in thousandths of a point (nothing where a set is not marked in points); `shuffle` the letters of the file in the
@@ -123,11 +123,11 @@ class SittingItemRow(SQLModel, table=True):
     n: int = integer_column(primary_key=True)
     question: str = text_column()
     version_id: int = integer_column(foreign_key="question_version.id")
-    points: int = integer_column(default=0, sa_column_kwargs={"server_default": "0"})
-    shuffle: str = text_column(default="", sa_column_kwargs={"server_default": text("''")})
+    points: int = integer_column(default=0, server_default="0")
+    shuffle: str = text_column(default="", server_default=text("''"))
 
 
-class AnswerRow(SQLModel, table=True):
+class AnswerRow(Row):
     """One recorded answer; the first to a place in a sitting stands. `earned` is in thousandths of the item."""
 
     __tablename__ = "answer"
@@ -142,7 +142,7 @@ class AnswerRow(SQLModel, table=True):
         UniqueConstraint("sitting_id", "n"),
         Index("answer_of_person", "person_id", "question"),
         Index("answer_in_time", "recorded_at"),
-        Index("answer_provisional", "id", sqlite_where=_PROVISIONAL, postgresql_where=_PROVISIONAL),
+        Index("answer_provisional", "id", sqlite_where=_PROVISIONAL),
         STRICT,
     )
 
@@ -163,7 +163,7 @@ class AnswerRow(SQLModel, table=True):
     late: bool = flag_column(default=False)
 
 
-class FocusRow(SQLModel, table=True):
+class FocusRow(Row):
     """The task in hand: one a person, a reading or a sitting by its id. What else is open waits its turn."""
 
     __tablename__ = "focus"
@@ -175,7 +175,7 @@ class FocusRow(SQLModel, table=True):
     since: datetime = moment_column()
 
 
-class NotebookCardRow(SQLModel, table=True):
+class NotebookCardRow(Row):
     """A question that a person answered wrong once. It leaves the list after enough right answers in a row; its card stays, and falls due."""
 
     __tablename__ = "notebook_card"
@@ -205,7 +205,7 @@ class NotebookCardRow(SQLModel, table=True):
     reviewed_at: datetime = moment_column()
 
 
-class ExamGoalRow(SQLModel, table=True):
+class ExamGoalRow(Row):
     """What a person set for their reviews: the day that counts, minutes a day until then, the percentage to be right on the day."""
 
     __tablename__ = "exam_goal"

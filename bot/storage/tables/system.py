@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer
-from sqlmodel import Field, SQLModel
+from sqlalchemy import CheckConstraint, Index
 
 from bot.storage.tables.columns import (
     STRICT,
+    Row,
+    big_integer_column,
     day_column,
     flag_column,
     integer_column,
@@ -25,7 +26,7 @@ from bot.storage.tables.columns import (
 )
 
 
-class InboxRow(SQLModel, table=True):
+class InboxRow(Row):
     """A received message and its reply; a repeated message gets the same reply again."""
 
     __tablename__ = "inbox"
@@ -40,7 +41,7 @@ class InboxRow(SQLModel, table=True):
     reply: str = text_column()
 
 
-class AuditRow(SQLModel, table=True):
+class AuditRow(Row):
     """One administrative act, or the refusal of one. Never updated, never deleted (triggers)."""
 
     __tablename__ = "audit"
@@ -56,7 +57,7 @@ class AuditRow(SQLModel, table=True):
     detail: str = text_column(default="")
 
 
-class PlatformTokenRow(SQLModel, table=True):
+class PlatformTokenRow(Row):
     """A platform's access token, encrypted and shared by all replicas, and the lease of the replica that may fetch the next."""
 
     __tablename__ = "platform_token"
@@ -69,7 +70,7 @@ class PlatformTokenRow(SQLModel, table=True):
     lease_until: datetime | None = moment_column(default=None)
 
 
-class TallyRow(SQLModel, table=True):
+class TallyRow(Row):
     """Counts of a day that belong to no person: messages of strangers, refused messages."""
 
     __tablename__ = "tally"
@@ -80,7 +81,7 @@ class TallyRow(SQLModel, table=True):
     n: int = integer_column(default=0)
 
 
-class LinkRow(SQLModel, table=True):
+class LinkRow(Row):
     """A link to one page for one person, good for one opening; `channel` and `user` are the account it was sent to."""
 
     __tablename__ = "link"
@@ -106,7 +107,7 @@ class LinkRow(SQLModel, table=True):
     used_at: datetime | None = moment_column(default=None)
 
 
-class VisitRow(SQLModel, table=True):
+class VisitRow(Row):
     """The web session of the one browser that opened a link. It ends when it expires, after too long without a request, or when somebody ends it."""
 
     __tablename__ = "visit"
@@ -128,7 +129,7 @@ class VisitRow(SQLModel, table=True):
     ended_at: datetime | None = moment_column(default=None)
 
 
-class SwitchRow(SQLModel, table=True):
+class SwitchRow(Row):
     """A switch that an administrator turns for everybody, such as the pause of all pushes, or a latch claimed once."""
 
     __tablename__ = "switch"
@@ -141,7 +142,7 @@ class SwitchRow(SQLModel, table=True):
     reason: str = text_column(default="")
 
 
-class BackupRow(SQLModel, table=True):
+class BackupRow(Row):
     """A backup that was taken of this database: where it was written, how large (bytes) and the SHA-256 of its file."""
 
     __tablename__ = "backup"
@@ -150,6 +151,6 @@ class BackupRow(SQLModel, table=True):
     id: int | None = key_column()
     taken_at: datetime = moment_column(index=True)
     folder: str = text_column()
-    size: int = Field(sa_type=BigInteger().with_variant(Integer(), "sqlite"))
+    size: int = big_integer_column()
     sha256: str = text_column()
     taken_by: str = text_column()

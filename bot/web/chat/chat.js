@@ -1,7 +1,7 @@
 // The local chat page: what is typed and tapped goes down the line, what comes back is shown; both survive a reload and a restart.
 
-import { Link, newId } from "/chat/link.js";
-import { View, element } from "/chat/view.js";
+import { Link, newId } from "./link.js";
+import { View, element } from "./view.js";
 
 const KEPT = 120; // turns of a conversation that a reload shows again
 const SLOW = 350; // milliseconds before the dots show that an answer is on its way

@@ -43,7 +43,7 @@ export class Link {
     clearTimeout(this.timer);
     this.drop();
     this.state("connecting");
-    const address = new URL("/chat/ws", location.href);
+    const address = new URL("chat/ws", location.href);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     if (this.who) address.searchParams.set("as", this.who);
     const { epoch, seq } = this.since();

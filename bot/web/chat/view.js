@@ -97,6 +97,7 @@ export class View {
     this.newer = newer;
     this.choose = choose;
     this.cards = []; // questions still open, oldest first
+    this.closed = new Map(); // by task, the questions that were answered
     this.last = 0;
     this.following = true; // the newest is in view, and is to stay there
     newer.addEventListener("click", () => this.toEnd());
@@ -112,6 +113,7 @@ export class View {
   clear() {
     this.log.replaceChildren();
     this.cards = [];
+    this.closed.clear();
     this.last = 0;
     this.newer.hidden = true;
     this.dots = null;
@@ -157,6 +159,7 @@ export class View {
   reply(reply, at, fresh, task = "") {
     this.time(at);
     if (reply.done && !task) this.close(this.cards.at(-1), "", reply.done);
+    else if (reply.done) this.mark(this.closed.get(task), reply.done);
     const turn = element("div", fresh ? "turn fresh" : "turn");
     if (reply.text) turn.append(bubble(reply.text));
     if (reply.ask) turn.append(reply.ask.head || reply.ask.stem ? this.card(reply.ask) : this.chips(reply.ask.options, reply.ask.task));
@@ -230,7 +233,26 @@ export class View {
       if (held.several) one.button.setAttribute("aria-pressed", String(chosen.includes(one.say)));
     }
     held.submit?.remove();
-    if (done) held.card.append(element("p", "done", done));
+    this.closed.set(held.task, held);
+    if (done) {
+      held.card.append(element("p", "done", done));
+      this.mark(held, done);
+    }
+  }
+
+  // Right and wrong, where they are told: by sign, by colour and in words, so that what was chosen is not taken for what is right.
+  mark(held, done) {
+    const told = /已选\s*([A-Z对错]+)\s*([✓✗])(?:\s*应选\s*([A-Z对错]+))?/.exec(done);
+    if (!held || !told) return;
+    const key = told[2] === "✓" ? told[1] : told[3] ?? "";
+    for (const one of held.options) {
+      const right = key.includes(one.say);
+      const mine = told[1].includes(one.say);
+      if (!right && !mine) continue;
+      one.button.classList.add(right ? "right" : "wrong");
+      one.button.querySelector(".tick")?.remove();
+      one.button.append(element("span", "told", right ? (mine ? "您选对了" : "正确答案") : "您选的，不对"), drawing("verdict", right ? TICK : CROSS));
+    }
   }
 
   closeTask(task, says) {

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from bot.domain.contest.contest import ContestPlan, ContestRules
 from bot.domain.message import Address
 from bot.domain.people.audience import All
-from bot.services.contest import host_lock, live_host, manage
+from bot.services.contest import live_host, manage
 from bot.services.library.catalog import load_catalog
 from bot.storage.contest.contests import ContestItem
 from bot.storage.db.database import Database
@@ -63,7 +63,7 @@ def prepared(url: str, people: int, questions: int, speed: int) -> Prepared:
         _seated(session, people, now)
         learner = accounts.find_learner(session, Address("wecom", AGENT, HOST), now.date())
         assert learner is not None
-        host = host_lock.host_of(session, learner, "wecom")
+        host = live_host.host_of(session, learner, "wecom")
         names = [name for name in sorted(catalog.drawn) if library.questions[name].kind == "single"][:questions]
         items = [ContestItem(n, name, catalog.drawn[name]) for n, name in enumerate(names, 1)]
         rules = ContestRules(seconds=SECONDS, speed=speed, board="all")

@@ -14,7 +14,6 @@ import aiohttp
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bot.channels.base import FREE
 from bot.channels.config import ChannelContext
 from bot.channels.dingtalk.channel import DingTalkChannel
 from bot.channels.dingtalk.config import DingTalkConfig
@@ -24,7 +23,7 @@ from bot.domain.message import Incoming, Option, QuestionCard, Reply
 from tests.support.platforms.dingtalk import CLIENT_ID, SECRET, FakeDingTalk, dingtalk
 from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.servers import limits_of
-from tests.support.platforms.tokens import MemoryTokens
+from tests.support.platforms.tokens import UNLIMITED, MemoryTokens
 
 NOW = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
 TEMPLATE = "quiz.schema"
@@ -75,10 +74,10 @@ async def loopback_bot(*, mode: str = "stream", cards: bool = False, stream: dic
         platform.faults.outbound = outbound
         known = {"client_id": CLIENT_ID, "client_secret": SECRET, "mode": mode, "api_base": platform.url, "oapi_base": platform.url}
         config = {name: over.pop(name) for name in tuple(over) if name in DingTalkConfig.model_fields}
-        limits, spending = limits_of(over), over.pop("spending", FREE)
+        limits, quota = limits_of(over), over.pop("quota", UNLIMITED)
         loopback.channel = DingTalkChannel(
             DingTalkConfig(**{**known, "card_template": TEMPLATE if cards else "", **config}),
-            ChannelContext(outbound, lambda: NOW, note, spending, limits),
+            ChannelContext(outbound, lambda: NOW, note, quota, limits),
             rng=Random(1),
             look_seconds=0.01,
             make_stream=partial(StreamConnection, **(stream or {})),

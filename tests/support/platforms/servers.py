@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from bot.channels.base import FREE, Spending
+from bot.channels.base import Quota
 from bot.channels.config import CallbackLimits, ChannelContext
 from bot.channels.outbound.client import Outbound
 from bot.channels.wechat.channel import WeChatChannel
@@ -22,7 +22,7 @@ from bot.domain.message import Incoming, Reply
 from tests.support.platforms.envelopes import AES_KEY, TOKEN
 from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
-from tests.support.platforms.tokens import MemoryTokens
+from tests.support.platforms.tokens import UNLIMITED, MemoryTokens
 from tests.support.platforms.wechat import APP, WeChatPlatform
 from tests.support.platforms.wechat import SECRET as wechat_SECRET
 from tests.support.platforms.wecom import AGENT, CORP, SECRET, WeComPlatform
@@ -74,7 +74,7 @@ def limits_of(over: dict[str, Any]) -> CallbackLimits:
 
 
 @asynccontextmanager
-async def wecom_stands(*, total: float = PATIENT, spending: Spending = FREE, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
+async def wecom_stands(*, total: float = PATIENT, quota: Quota = UNLIMITED, **over: Any) -> AsyncIterator[tuple[WeComPlatform, Ear]]:
     clock = Time()
     platform, ear = WeComPlatform(clock), Ear()
 
@@ -82,12 +82,12 @@ async def wecom_stands(*, total: float = PATIENT, spending: Spending = FREE, **o
         known = {"corp_id": CORP, "agent_id": AGENT, "secret": SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": api_base}
         return WeComChannel(WeComConfig(**{**known, **over}), context)
 
-    async with _standing(platform, ear, clock, stand, "/channels/wecom", total, spending, limits_of(over)):
+    async with _standing(platform, ear, clock, stand, "/channels/wecom", total, quota, limits_of(over)):
         yield platform, ear
 
 
 @asynccontextmanager
-async def wechat_stands(*, total: float = PATIENT, spending: Spending = FREE, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
+async def wechat_stands(*, total: float = PATIENT, quota: Quota = UNLIMITED, **over: Any) -> AsyncIterator[tuple[WeChatPlatform, Ear]]:
     clock = Time()
     platform, ear = WeChatPlatform(clock), Ear()
     further = {name: over.pop(name) for name in ("window_open", "on_job_result") if name in over}
@@ -96,7 +96,7 @@ async def wechat_stands(*, total: float = PATIENT, spending: Spending = FREE, **
         known = {"app_id": APP, "secret": wechat_SECRET, "token": TOKEN, "aes_key": AES_KEY, "api_base": api_base}
         return WeChatChannel(WeChatConfig(**{**known, **over}), context, **further)
 
-    async with _standing(platform, ear, clock, stand, "/channels/wechat", total, spending, limits_of(over)):
+    async with _standing(platform, ear, clock, stand, "/channels/wechat", total, quota, limits_of(over)):
         yield platform, ear
 
 
@@ -108,7 +108,7 @@ async def _standing(
     stand: Callable[[ChannelContext, str], WeComChannel | WeChatChannel],
     path: str,
     total: float,
-    spending: Spending,
+    quota: Quota,
     limits: CallbackLimits,
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
@@ -119,7 +119,7 @@ async def _standing(
         platform.faults.outbound = outbound
         await stack.enter_async_context(outbound)
         app = web.Application()
-        context = ChannelContext(outbound, clock, ear.note, spending, limits)
+        context = ChannelContext(outbound, clock, ear.note, quota, limits)
         ear.channel = stand(context, str(api_server.make_url("")))
         ear.channel.attach(app, ear.handle)
         server = await stack.enter_async_context(TestServer(app))

@@ -29,3 +29,16 @@ class MemoryTokens:
         self.rows[key] = token
         self.leases.pop(key, None)
         self.saves += 1
+
+
+class UnlimitedQuota:
+    """A platform without limits: nothing is counted."""
+
+    def look(self, user: str) -> bool:
+        return True
+
+    async def take(self, user: str, *, calls: int = 1, messages: int = 1, granted: bool = False) -> None:
+        return None
+
+
+UNLIMITED = UnlimitedQuota()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,9 @@ class WeComPlatform:
         self.trusts_us = True
         self.faults = Faults()
         self.token = "wecom-token"
+        self.tokens = 0
+        self.token_given = threading.Event()
+        self.seconds = 0.0
         self.departments: list[dict[str, Any]] = []
         self.users: dict[int, list[dict[str, Any]]] = {}
         self.url = ""
@@ -56,6 +60,8 @@ class WeComPlatform:
         app.router.add_post("/cgi-bin/message/update_template_card", self._update)
 
     async def _token(self, request: web.Request) -> web.Response:
+        self.tokens += 1
+        self.token_given.set()
         if request.query.get("corpid") != CORP or request.query.get("corpsecret") != SECRET:
             return web.json_response(refusal(40001, "invalid credential"))
         return web.json_response({"errcode": 0, "errmsg": "ok", "access_token": self.token, "expires_in": 7200})
@@ -71,6 +77,7 @@ class WeComPlatform:
         return web.json_response(wrong or {"errcode": 0, "errmsg": "ok", "agentid": int(AGENT), "name": "学法"})
 
     async def _send(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.seconds)
         message = await request.json()
         wrong = self._unknown(request)
         wrong = wrong or self.fault(message) or self._judged(message)

@@ -20,7 +20,7 @@ from bot.domain.message import Incoming, Option, Reply
 from tests.support.platforms.faults import PATIENT
 from tests.support.platforms.plain import Time
 from tests.support.platforms.servers import limits_of
-from tests.support.platforms.tokens import MemoryTokens
+from tests.support.platforms.tokens import UNLIMITED, MemoryTokens
 from tests.support.platforms.zwding import APP_KEY, APP_SECRET, CALLBACK_SECRET, TENANT, FakeGateway, gateway, robot_headers
 
 PAGE = "https://law.example.gov.cn/chat"
@@ -57,7 +57,7 @@ async def standing(*, prefix: str = "", signs_prefix: bool = True, pem: Path | N
 
     async with gateway(clock, prefix, signs_prefix=signs_prefix, pem=pem) as platform:
         outbound = Outbound(tokens=MemoryTokens(clock), clock=clock, note=note, holder="test", secrets=(APP_SECRET,), total=PATIENT)
-        context = ChannelContext(outbound, clock, note, limits=limits_of(over := {"reply_seconds": PATIENT, **over}))
+        context = ChannelContext(outbound, clock, note, UNLIMITED, limits_of(over := {"reply_seconds": PATIENT, **over}))
         known = {
             "gateway": platform.url,
             "app_key": APP_KEY,

@@ -3,7 +3,8 @@
 import { Lost, Refused, post } from "./ask.js";
 
 const by = (id) => document.getElementById(id);
-const home = `/console/contests/${document.querySelector('meta[name="contest"]').content}`;
+const base = document.querySelector('meta[name="base"]').content;
+const home = `${base}/console/contests/${document.querySelector('meta[name="contest"]').content}`;
 
 let now = null;
 let ends = null;
@@ -177,8 +178,8 @@ function draw() {
   programme();
   by("log").replaceChildren(...now.log.map(entry));
   by("log-all").hidden = now.log.length <= 8;
-  by("screen").href = now.address;
-  by("screen").textContent = `${location.origin}${now.address}`;
+  by("screen").href = `${base}${now.address}`;
+  by("screen").textContent = `${location.origin}${base}${now.address}`;
 }
 
 function called() {

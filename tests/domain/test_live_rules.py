@@ -7,13 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain.contest.live_state import Act, AnswerWindow, ContestCourse, Phase
-from bot.domain.contest.stage_rounds import (
+from bot.domain.contest.live_rules import (
     SCHEME_PARAMETERS,
     SCHEMES,
+    Act,
+    AnswerWindow,
     Buzz,
     BuzzerRound,
+    ContestCourse,
     FalseStart,
+    Phase,
     RequiredRound,
     RiskRound,
     Round,
