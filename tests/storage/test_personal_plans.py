@@ -41,7 +41,7 @@ COMMANDS = (
     "证书", "设置", "报表 个人 1001", "报表",
 )  # fmt: skip
 LOOKED_THROUGH = {
-    "FROM seal ORDER BY seq DESC LIMIT 1": "the head of the chain: one row from the end of its key",
+    "FROM seal ORDER BY seal.seq DESC LIMIT 1": "the head of the chain: one row from the end of its key",
     "FROM attempt CROSS JOIN": "how often a question was drawn and answered first: an exam's paper is drawn from it, over the attempts there are",
 }
 """What is gone through on purpose."""
