@@ -116,7 +116,7 @@ class Dispatcher:
         if _UNSTORABLE.search(incoming.text):
             incoming = replace(incoming, text=_UNSTORABLE.sub("", incoming.text))
         named = registry.find(incoming.text) if incoming.kind in ("text", "voice", "tap") and not incoming.task else None
-        if incoming.in_group and (named is None or named[0].name not in SAID_IN_GROUPS):
+        if incoming.in_group and (named is None or named.command.name not in SAID_IN_GROUPS):
             self.note("refusal", incoming.sender.channel, 1)
             reply.set_result(IN_GROUP_REPLY)
             return reply
@@ -161,7 +161,7 @@ class Dispatcher:
 
     def _keep_refusal(self, session: Session, wrong: Exception, incoming: Incoming) -> None:
         """Keep the reply of a refused message; what failed otherwise is not decided, and may be sent again."""
-        if not isinstance(wrong, Refusal):
+        if not isinstance(wrong, Refusal) or inbox.stored_reply(session, incoming) is not None:
             return
         if wrong.audited is not None:
             actor, action, target, detail = wrong.audited
@@ -187,7 +187,7 @@ class Dispatcher:
         try:
             reply = respond(ctx)
         except Refusal as refusal:
-            # What was written is rolled back with the transaction: the line of the audit goes into one of its own.
+            # What was written is rolled back; `_keep_refusal` writes the line of the audit after that.
             refusal.audited = _refused_power(ctx, refusal)
             raise
         if (refused := ctx.refused_power) is not None:
@@ -242,7 +242,8 @@ class Dispatcher:
             await self.database.write(partial(self._keep_refusal, wrong=refusal, incoming=incoming), of=incoming.sender)
             raise
         if outcome is None:
-            return await self.database.write(lambda session: self._attend(session, incoming), of=incoming.sender)
+            attend, keep_refusal = partial(self._attend, incoming=incoming), partial(self._keep_refusal, incoming=incoming)
+            return await self.database.submit(attend, of=incoming.sender, on_error=keep_refusal)
         ctx, reply = outcome
 
         def keep(session: Session) -> Reply:
