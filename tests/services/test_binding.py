@@ -124,15 +124,22 @@ def test_a_guesser_learns_nothing_from_the_answer(office: Office) -> None:
     assert said == [BindingAttempt(BindingOutcome.WRONG)] * 4, "wrong code, no such number, no code, left yesterday with a code that lives"
 
 
-def test_five_wrong_tries_kill_the_code_whoever_makes_them(office: Office) -> None:
+def test_a_code_dies_when_five_accounts_have_used_up_their_tries_on_it(office: Office) -> None:
     code = office.codes()["1001"]
     for n in range(4):
-        assert office.wrong(f"o-{n}", 1) == [BindingOutcome.WRONG]
+        assert office.wrong(f"o-{n}", 5) == [BindingOutcome.WRONG] * 5
     assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(4,)]
-    assert office.wrong("o-5", 1) == [BindingOutcome.WRONG]
+    assert office.wrong("o-5", 5) == [BindingOutcome.WRONG] * 5
     assert office.bind("o-me", "1001", code).outcome is BindingOutcome.WRONG
-    office.wrong("o-6", 4)
+    office.wrong("o-6", 5)
     assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(5,)]
+
+
+def test_nobody_burns_a_colleagues_code_alone(office: Office) -> None:
+    code = office.codes()["1001"]
+    assert office.wrong("stranger", 5) == [BindingOutcome.WRONG] * 5
+    assert office.bind("stranger", "1001", code).outcome is BindingOutcome.WAITING
+    assert office.bind("o-me", "1001", code).outcome is BindingOutcome.BOUND
 
 
 def test_after_five_wrong_tries_the_account_waits_even_with_the_right_code(office: Office) -> None:
@@ -166,11 +173,11 @@ def test_copies_of_a_wrong_message_count_once_and_say_the_same(office: Office) -
     office.codes()
     copies = [office.bind("o-1", "1001", "00000000", message="m-1") for _ in range(4)]
     assert copies == [BindingAttempt(BindingOutcome.WRONG)] * 4
-    assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(1,)]
+    assert office.all("SELECT fails FROM bind_guard WHERE \"user\" = 'o-1'") == [(1,)]
     office.wrong("o-1", 3)
     last = [office.bind("o-1", "1001", "00000000", message="m-5") for _ in range(4)]
     assert last == [BindingAttempt(BindingOutcome.WRONG, wait_until=NOW + timedelta(minutes=10))] * 4
-    assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(5,)]
+    assert office.all("SELECT tries FROM bind_code WHERE person_id = 1") == [(1,)]
 
 
 def test_a_second_account_for_a_person_is_refused_and_audited(office: Office) -> None:

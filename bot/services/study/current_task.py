@@ -10,11 +10,12 @@ from sqlmodel import Session
 
 from bot.domain.message import Option, Refusal
 from bot.domain.study.sitting import FORMS, HOLDING_CLAIM, TaskClaim
-from bot.domain.times import day_of
+from bot.domain.times import day_of, start_of
 from bot.services.library.catalog import Catalog
 from bot.storage.study import current_task, readings, sittings
-from bot.storage.tables.columns import moment
 
+OF_ONE_DAY = tuple(kind for kind, form in FORMS.items() if not form.resumable)
+"""Rounds that wait to the end of their day."""
 PAGE_LEFT = "中途离开，这一页没有读完，不计；回来后重新计时"
 
 
@@ -118,9 +119,8 @@ def pause(session: Session, catalog: Catalog, person_id: int, now: datetime, cla
 
 def close_forgotten(session: Session, person_id: int, now: datetime) -> None:
     """End the rounds of an earlier day that nobody came back to."""
-    for sitting_id, kind, scope, _, _ in readings.open_sittings(session, person_id):
-        if not FORMS[kind].resumable and day_of(moment(scope.rpartition("@")[2])) < day_of(now):
-            sittings.close_sitting(session, sitting_id, "left", now)
+    for sitting_id in sittings.open_sittings_from_before(session, person_id, OF_ONE_DAY, start_of(day_of(now))):
+        sittings.close_sitting(session, sitting_id, "left", now)
 
 
 def take_up(session: Session, catalog: Catalog, person_id: int, task: str, ref: int, claim: TaskClaim, now: datetime) -> str:

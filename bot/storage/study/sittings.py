@@ -64,6 +64,15 @@ _OPEN_SITTING = Query(
 )
 _ADD_ITEM = Query(insert(_items).values(binds("sitting_id", "n", "question", "version_id", "points") | {"shuffle": ""}))
 _OPEN_OF_KIND = Query(select(_sittings.c.id).where(_OF_KIND, _sittings.c.state == "open"), gives=int)
+_OPENED_BEFORE = Query(
+    select(_sittings.c.id).where(
+        _sittings.c.person_id == bind("person_id"),
+        _sittings.c.kind.in_(bind("kinds")),
+        _sittings.c.state == "open",
+        _sittings.c.opened_at < bind("before"),
+    ),
+    gives=int,
+)
 _OF_SITTING = _answers.c.sitting_id == bind("sitting_id")
 _ARRIVALS = Query(select(_answers.c.n, _answers.c.arrived_at).where(_OF_SITTING), gives=tuple[int, datetime])
 _SELECT_ITEM = select(*columns(_items, SittingItem))
@@ -200,6 +209,11 @@ def open_sitting(
 def open_sittings_of_kind(session: Session, person_id: int, kind: str) -> list[int]:
     """The open sittings of a kind."""
     return _OPEN_OF_KIND.all(session, person_id=person_id, kind=kind)
+
+
+def open_sittings_from_before(session: Session, person_id: int, kinds: Sequence[str], before: datetime) -> list[int]:
+    """The open sittings of some kinds that were opened before a moment."""
+    return _OPENED_BEFORE.all(session, person_id=person_id, kinds=kinds, before=before)
 
 
 def answer_arrivals(session: Session, sitting_id: int) -> dict[int, datetime]:
