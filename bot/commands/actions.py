@@ -185,7 +185,8 @@ class Action:
     def carry_out(self, ctx: Context, values: Mapping[str, Any], confirmation: str = "") -> Reply:
         """Perform it for the sender; `confirmation` is what they have to say first, where it cannot be undone."""
         declared = self.parameters()
-        values = {name: ctx.written(value) if declared[name][1].label in WRITTEN and value else value for name, value in values.items()}
+        kept = {name for name, value in values.items() if isinstance(value, str) and value and declared[name][1].label in WRITTEN}
+        values = {name: ctx.written(value) if name in kept else value for name, value in values.items()}
         if self.final and confirmation:
             outcome = rehearse(ctx.session, lambda: self.perform(act_of(ctx, applies=False), values))
             if outcome.asks and not outcome.unchanged:

@@ -201,9 +201,14 @@ _find_cached = lru_cache(maxsize=4096)(_find)
 
 def _asked(text: str, word: str = "") -> Heard | None:
     """The question that a text puts; after a command's `word` only where a number should follow (考试 怎么补考)."""
-    if word and (text == word or COMMANDS[word].argument not in NUMBERED_ARGUMENTS or len(text) > MAX_UNDERSTOOD_LENGTH):
+    if word and (text == word or not _may_be_question(COMMANDS[word], text)):
         return None
     return next((Heard(answer, answer.name, "", False) for pattern, answer in QUESTIONS if pattern.search(text)), None)
+
+
+def _may_be_question(entry: Command, text: str) -> bool:
+    """Whether what follows a command may be a question: an administrator's acts, and what sets a value (依据=要点第五条), are meant as written."""
+    return entry.role is RoleName.LEARNER and entry.argument in NUMBERED_ARGUMENTS and "=" not in text and len(text) <= MAX_UNDERSTOOD_LENGTH
 
 
 def _begins_with_command(tidied: str) -> Heard | None:

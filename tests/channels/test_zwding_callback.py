@@ -71,3 +71,11 @@ async def test_a_late_reply_follows_as_a_notification_once() -> None:
 
         assert answers == [(200, {})] * 3
         assert len(stage.platform.notices) == 1
+
+
+async def test_a_head_serves_its_first_body_only_and_a_copy_of_that(stage: Stage) -> None:
+    head = robot_headers(stage.now)
+    assert (await stage.knock(robot_body("A"), head))[0] == 200
+    assert await stage.knock(robot_body("B", msg_id="msg-2"), head) == (400, "bad request")
+    assert (await stage.knock(robot_body("A"), head))[0] == 200
+    assert {incoming.text for incoming in stage.heard} == {"A"}

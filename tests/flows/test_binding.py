@@ -193,7 +193,7 @@ def test_the_operator_imports_a_roster_and_prints_codes(tmp_path: Path) -> None:
         True,
     ]
     status, said, _ = bot("roster", "codes", "--unit", "法规处", "--apply", "--json")
-    assert [(one["staff_no"], sorted(one)) for one in json.loads(said)] == [("1002", ["code", "expires_at", "staff_no"])]
+    assert [(one["staff_no"], sorted(one)) for one in json.loads(said)] == [("1002", ["code", "expires_at", "name", "staff_no"])]
 
     file.write_text("工号,姓名,单位,层级\n,张三,某局,\n1002,李四,某局,科员\n", encoding="utf-8")
     status, _, wrong = bot("roster", "import", str(file), "--apply")

@@ -188,8 +188,10 @@ async def test_pausing_one_and_all(admin: Chat) -> None:
     assert "不能发" in await admin.say(f"推送 确认 {number_in(await admin.say('推送 全员 内容：停课'))}")
     assert "已恢复" in await admin.say("恢复 全部")
     assert len(tick(admin, minutes=1)) == 1
-    acts = [row[0] for row in rows(admin, "SELECT action FROM audit WHERE actor = '9001' ORDER BY id")]
-    assert acts == ["新建活动", "启动活动", "暂停活动", "恢复活动", "暂停全部推送", "新建活动", "恢复全部推送"]
+    lines = rows(admin, "SELECT action, outcome FROM audit WHERE actor = '9001' ORDER BY id")
+    done = [action for action, outcome in lines if outcome == "done"]
+    assert done == ["新建活动", "启动活动", "暂停活动", "恢复活动", "暂停全部推送", "新建活动", "恢复全部推送"]
+    assert [action for action, outcome in lines if outcome == "refused"] == ["命令 暂停", "命令 推送"]
 
 
 async def test_a_running_plan_is_stopped_only_when_it_is_said_twice(admin: Chat) -> None:

@@ -48,7 +48,7 @@ CARD_PATH = "/channels/dingtalk/card"
 ACK_SECONDS = 1.0
 """How long the acknowledgement of a message waits for the commit; a slower message is acknowledged first."""
 
-CheckHeaders = Callable[[Mapping[str, str], Sequence[str], datetime, float], SignedHead]
+CheckHeaders = Callable[[Mapping[str, str], tuple[str, ...], datetime, float], SignedHead]
 """(headers, secrets, now, freshness): what the headers are signed with."""
 ReceiveSigned = Callable[[AnswerFlow, bytes, str], Coroutine[Any, Any, CallbackResponse] | None]
 """(flow, body, timestamp): answers a callback, None where there is nothing to say."""

@@ -197,13 +197,13 @@ class SignedHead:
     former: bool
 
 
-def check_robot(headers: Mapping[str, str], secrets: Sequence[str], now: datetime, freshness: float) -> SignedHead:
+def check_robot(headers: Mapping[str, str], secrets: tuple[str, ...], now: datetime, freshness: float) -> SignedHead:
     """The signed head; raises `BadEnvelope`. Of `secrets` the first is ours, a second the one before it."""
     timestamp = _fresh_timestamp(headers, "timestamp", now, freshness)
     return _signed_head(timestamp, require_value(headers, "sign", "header"), [robot_sign(timestamp, secret) for secret in secrets])
 
 
-def check_card(headers: Mapping[str, str], secrets: Sequence[str], now: datetime, freshness: float) -> SignedHead:
+def check_card(headers: Mapping[str, str], secrets: tuple[str, ...], now: datetime, freshness: float) -> SignedHead:
     """The same of a tap on a card."""
     timestamp = _fresh_timestamp(headers, "x-ddpaas-signature-timestamp", now, freshness)
     return _signed_head(timestamp, require_value(headers, "x-ddpaas-signature", "header"), [card_sign(timestamp, secret) for secret in secrets])

@@ -24,7 +24,16 @@ from bot.channels.batch_push import batch_serial, error_receipt, failed_receipt,
 from bot.channels.callback import Callback, CallbackResponse, CallbackRoute, ReplyDeadline, json_response
 from bot.channels.config import ChannelContext, reveal
 from bot.channels.dingtalk import reply as dingtalk_reply
-from bot.channels.dingtalk.incoming import MalformedMessage, RobotMessage, UnknownSender, check_robot, parse_object, robot_message
+from bot.channels.dingtalk.incoming import (
+    FirstBodies,
+    MalformedMessage,
+    RobotMessage,
+    SignedHead,
+    UnknownSender,
+    check_robot,
+    parse_object,
+    robot_message,
+)
 from bot.channels.dingtalk.reply import escape_markdown
 from bot.channels.outbound.apis import Api, Params, Place, Sign, TokenRequest, token_in
 from bot.channels.outbound.errors import MINUTE_SECONDS, UNREADABLE, Kind, PlatformError, by_status
@@ -232,6 +241,7 @@ class ZwDingChannel:
         self._note = context.note
         self._page = config.page or page
         self._secret = reveal(config.callback_secret)
+        self._bodies = FirstBodies(context.limits.freshness_seconds)
         self._deadline = ReplyDeadline(self.name, context.limits.reply_seconds, context.note)
 
     def attach(self, app: web.Application, handle: IncomingHandler) -> None:
@@ -240,7 +250,8 @@ class ZwDingChannel:
         app.cleanup_ctx.append(self._deadline.drain)
 
     def receive(self, handle: IncomingHandler, push: Callback) -> None:
-        self._check_head(push.query, push.headers)
+        head = self._check_head(push.query, push.headers)
+        self._bodies.check(head, push.body, self._clock())
         try:
             message = self._read_message(push.body)
         except MalformedMessage as wrong:
@@ -330,10 +341,10 @@ class ZwDingChannel:
     async def _answer_late(self, incoming: Incoming, reply: Reply) -> None:
         await self.send(incoming.sender, reply)
 
-    def _check_head(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def _check_head(self, query: Mapping[str, str], headers: Mapping[str, str]) -> SignedHead:
         if not self._secret:
             raise BadEnvelope("closed")
-        check_robot(headers, self._secret, self._clock(), self._limits.freshness_seconds)
+        return check_robot(headers, (self._secret,), self._clock(), self._limits.freshness_seconds)
 
     def _read_message(self, body: bytes) -> RobotMessage:
         data, app = parse_object(body), self._config.app_key

@@ -55,8 +55,9 @@ def transaction(connection: Connection) -> Iterator[None]:
         yield
         identity = None if is_sqlite(connection.engine) else _identity(connection.connection.driver_connection)
     except BaseException:
-        with contextlib.suppress(DBAPIError):  # a connection that is broken has nothing left to roll back
-            opened.rollback()
+        if opened.is_active:  # a flush that failed has rolled back already
+            with contextlib.suppress(DBAPIError):  # a connection that is broken has nothing left to roll back
+                opened.rollback()
         raise
     try:
         opened.commit()
