@@ -15,7 +15,7 @@ from decimal import ROUND_CEILING, Decimal
 from math import sqrt
 
 from bot.domain.calendar import ONE_DAY, Calendar
-from bot.domain.hours.policy import HoursPolicy, item_seconds, shown_hours, total_hours
+from bot.domain.hours.policy import HoursPolicy, shown_hours, total_hours
 from bot.domain.library.library import Lesson
 from bot.domain.people.person import Absence
 
@@ -245,11 +245,11 @@ class StudyLeft:
 
 def study_left(done: StudyDone, lessons: Iterable[Lesson], questions: int, policy: HoursPolicy, day: date) -> StudyLeft:
     """Of the lessons for a tier and so many questions, what earned nothing yet."""
-    rule, per_hour = policy.at("D3", day), policy.seconds_per_hour(day)
-    room = int(rule.number("year_cap") * per_hour) - done.practice_seconds
+    terms = policy.practice(day)
+    room = terms.year_limit - done.practice_seconds
     unanswered = max(0, questions - done.items)
     unread = sum(lesson.minutes * 60 for lesson in lessons if lesson.id not in done.lessons)
-    return StudyLeft(unread, max(0, min(room, unanswered * item_seconds(0, rule, per_hour))))
+    return StudyLeft(unread, max(0, min(room, unanswered * terms.item_seconds(0))))
 
 
 def catch_up_plan(outlook: Outlook, left: StudyLeft, days: Sequence[date], policy: HoursPolicy, day: date) -> CatchUpPlan | None:

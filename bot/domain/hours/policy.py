@@ -62,12 +62,30 @@ def _figure(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class PracticeTerms:
+    """Rule D3 on one day: `whole` credit seconds for every `parts` counted items, at most so many seconds a day and a year, and their names."""
+
+    rule: RuleVersion
+    whole: int
+    parts: int
+    day_limit: int
+    year_limit: int
+    day_name: str
+    year_name: str
+
+    def item_seconds(self, counted: int) -> int:
+        """Credit of the next counted item when `counted` were counted this year: whole seconds that add up to the rule exactly after every ten."""
+        return self.whole * (counted + 1) // self.parts - self.whole * counted // self.parts
+
+
+@dataclass(frozen=True, slots=True)
 class HoursPolicy:
     """All versions of all rules. A rule is always asked for with the day it is to hold on, so that none reaches backwards."""
 
     versions: tuple[RuleVersion, ...] = ()
     _in_force: dict[tuple[str, date], RuleVersion] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What was asked before: every answer asks for the same few lines on the same day."""
+    _practice: dict[date, PracticeTerms] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def at(self, line: str, day: date) -> RuleVersion:
         """The version of a line in force on a day; before the first version, the first. KeyError for a line nobody wrote."""
@@ -80,6 +98,18 @@ class HoursPolicy:
             in_force = max(begun, key=lambda version: version.version) if begun else min(versions, key=lambda version: version.version)
             self._in_force[line, day] = in_force
         return in_force
+
+    def practice(self, day: date) -> PracticeTerms:
+        """Rule D3 as it is on a day."""
+        terms = self._practice.get(day)
+        if terms is None:
+            rule = self.at("D3", day)
+            caps = (self.seconds(rule.number("day_cap"), day), self.seconds(rule.number("year_cap"), day))
+            names = (f"今日练习 {rule.number_text('day_cap')} 学时", f"本年练习 {rule.number_text('year_cap')} 学时")
+            worth = rule.number("hours")
+            ten = (worth.numerator * self.seconds_per_hour(day), worth.denominator * int(rule.body["items"]))
+            terms = self._practice[day] = PracticeTerms(rule, *ten, *caps, *names)
+        return terms
 
     def seconds(self, hours: Fraction, day: date) -> int:
         """Hours of 学时 in credit seconds."""
@@ -126,16 +156,6 @@ def page_credit(seen: int, expected: int, rule: RuleVersion, already: int = 0) -
         reason = f"停留 {duration_text(seen)}，按应读 {duration_text(expected)}的 {rule.number_text('page_ceiling')} 倍封顶{again}"
         return PageCredit(seen, ceiling - already, reason)
     return PageCredit(seen, seen)
-
-
-# ── Rule D3: items ──
-
-
-def item_seconds(counted: int, rule: RuleVersion, seconds_per_hour: int) -> int:
-    """Credit of the next counted item when `counted` were counted this year: whole seconds that add up to the rule exactly after every ten."""
-    worth = rule.number("hours")
-    whole, parts = worth.numerator * seconds_per_hour, worth.denominator * int(rule.body["items"])
-    return whole * (counted + 1) // parts - whole * counted // parts
 
 
 # ── Caps ──

@@ -19,7 +19,7 @@ from bot.domain.exam import exam
 from bot.domain.exam.blueprint import parse_blueprint
 from bot.domain.exam.exam import NO_GATE, Exam
 from bot.domain.exam.paper import CandidateItem, draw_paper
-from bot.domain.hours.policy import HoursPolicy, item_seconds, quotas
+from bot.domain.hours.policy import HoursPolicy, quotas
 from bot.domain.library.library import Lesson, expected_reading_seconds
 from bot.domain.library.question import Question
 from bot.domain.people.audience import All
@@ -180,11 +180,10 @@ class _PersonYear:
         self._note(name, right, moment)
         if self.rows.items[self.person_id, self.year, name]:
             return
-        rule = self.policy.at("D3", day)
         counted = self.rows.items[self.person_id, self.year, ""]
         self.rows.items[self.person_id, self.year, name] += 1
         self.rows.items[self.person_id, self.year, ""] += 1
-        seconds = item_seconds(counted, rule, self.policy.seconds_per_hour(day))
+        seconds = self.policy.practice(day).item_seconds(counted)
         self._earn("practice", seconds, moment, ("item", f"{self.year}:{name}"), "D3", law=question.law)
 
     def _note(self, name: str, right: bool, moment: datetime) -> None:

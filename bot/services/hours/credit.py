@@ -10,7 +10,7 @@ from sqlmodel import Session
 
 from bot.domain.calendar import ONE_DAY, UnknownYear
 from bot.domain.hours.forecast import CatchUpPlan, Outlook, StudyDone, StudyLeft, WorkYear, catch_up_plan, forecast_year, study_left
-from bot.domain.hours.policy import CreditCap, CreditGrant, HoursPolicy, RuleVersion, grant, hours_text, item_seconds, quotas
+from bot.domain.hours.policy import CreditCap, CreditGrant, HoursPolicy, RuleVersion, grant, hours_text, quotas
 from bot.domain.reports import ReportQuery
 from bot.domain.times import chinese_day, day_of, end_of
 from bot.services.library.catalog import Catalog
@@ -111,17 +111,14 @@ def item_source(day: date, question: str) -> str:
 
 def decide_item(policy: HoursPolicy, used: UsedCredit, question: str, law: str, day: date) -> ItemCredit:
     """What a practised item earns that did not earn this year (rule D3): ten make a quarter, so much a day and a year at the most."""
-    rule = policy.at("D3", day)
-    wanted = item_seconds(used.year_items, rule, policy.seconds_per_hour(day))
-    caps = [
-        CreditCap(used.day_seconds, policy.seconds(rule.number("day_cap"), day), f"今日练习 {rule.number_text('day_cap')} 学时"),
-        CreditCap(used.year_seconds, policy.seconds(rule.number("year_cap"), day), f"本年练习 {rule.number_text('year_cap')} 学时"),
-    ]
+    terms = policy.practice(day)
+    wanted = terms.item_seconds(used.year_items)
+    caps = (CreditCap(used.day_seconds, terms.day_limit, terms.day_name), CreditCap(used.year_seconds, terms.year_limit, terms.year_name))
     granted = grant(wanted, caps)
     if granted.refused:
         # A part of an item would count it as done; refused whole, it can still count on another day.
         granted = CreditGrant(0, wanted, granted.reason)
-    return ItemCredit(EarnedCredit(granted.credited, granted.refused, granted.reason, rule), day, item_source(day, question), law)
+    return ItemCredit(EarnedCredit(granted.credited, granted.refused, granted.reason, terms.rule), day, item_source(day, question), law)
 
 
 def keep_items(session: Session, items: Sequence[tuple[int, ItemCredit, datetime]]) -> None:

@@ -73,7 +73,7 @@ def lookup(person_id: int, sitting_id: int, n: int | None, day: date) -> PlaceLo
 
 
 def gather(session: Session, places: Sequence[PlaceLookup]) -> list[AnswerFacts | None]:
-    """The facts of each place, in decision statement."""
+    """The facts of each place, in one statement."""
     return answers.gather(session, places)
 
 
@@ -89,7 +89,7 @@ def decide(policy: HoursPolicy, facts: AnswerFacts, question: Question, choice: 
 
 
 def keep(session: Session, decisions: Sequence[AnswerDecision]) -> None:
-    """Write what was decided, decision statement a table."""
+    """Write what was decided, one statement a table."""
     answers.record(
         session,
         [
