@@ -61,7 +61,7 @@ def test_an_exam_survives_kills_with_every_answer_on_its_item_and_in_the_result(
             texts += [said(answer) for answer in more]
 
     promised = {(person, n): text for person, texts in enumerate(heard, 1) for n, text in enumerate(texts) if n}
-    assert all(texts[0].startswith("考试《开考》开始计时") for texts in heard if texts)
+    assert all("考试《开考》开始计时" in texts[0] for texts in heard if texts)
     for (_, n), text in promised.items():
         found = _PLACE.match(text)
         assert found is not None, text
@@ -72,7 +72,7 @@ def test_an_exam_survives_kills_with_every_answer_on_its_item_and_in_the_result(
         rest = [(person, n) for person, texts in enumerate(heard, 1) for n in range(len(texts), ITEMS + 1)]
         of_person = {person: [request(platform, person, n, words[person, n]) for who, n in rest if who == person] for person, _ in rest}
         caught_up = asyncio.run(ask(service.port, list(of_person.values()))).answers
-        assert all(said(one).startswith(("已记录：第", "考试《开考》")) for texts in caught_up for one in texts)
+        assert all(said(one).startswith("已记录：第") or "考试《开考》" in said(one) for texts in caught_up for one in texts)
         promised |= {place: "" for place in rest if place[1]}
         done = asyncio.run(ask(service.port, [[request(platform, person, 90, "确认交卷")] for person in range(1, PEOPLE + 1)])).answers
         assert all(said(answer).startswith("已记录：考试《开考》已于") and f"答了 {ITEMS}/50 题" in said(answer) for (answer,) in done)

@@ -95,7 +95,7 @@ def test_readers_are_numbers_and_nobody_on_the_roll(shell: Shell, account: WeCha
     account.articles = [{"ref_date": "2026-12-04", "title": "宪法日", "details": [detail]}]
     assert shell.json("public", "readers", "2026-12-04") == [{"title": "宪法日", "reached": 470, "readers": 120, "reads": 150}]
     assert shell.run("public", "readers", "2026-12-06")[1] == "这一天没有群发，或平台还没有统计。\n"
-    assert shell.run("public", "readers", "昨天")[0] == 1
+    assert shell.run("public", "readers", "下周")[0] == 1
     with sqlite_engine.connect() as connection:
         assert connection.execute(text("SELECT (SELECT COUNT(*) FROM person) + (SELECT COUNT(*) FROM ledger)")).scalar_one() == 0
 

@@ -75,7 +75,7 @@ def test_a_day_is_taken_as_it_is_written(report_shell: ReportShell, written: str
         (("report", "达标率", "--unit", "没有处"), 1, "没有这个单位"),
         (("report", "达标率", "--out", "/没有/这个/目录"), 1, "写不了"),
         (("export", "秘密"), 2, "没有 秘密 可导出"),
-        (("export", "answers", "--since", "昨天"), 2, "不是时间"),
+        (("export", "answers", "--since", "下周"), 2, "不是时间"),
         (("export", "answers", "--since", "2026-03-02", "--until", "2026-03-01"), 2, "晚于"),
         (("ledger", "seal", "--algorithm", "md5"), 1, "sha256"),
     ],

@@ -132,7 +132,7 @@ async def test_the_shell_proposes_and_waits_for_another_s_own_word(board: Board,
     assert look(dispatcher, APPLIED) == []
     assert "已生效" in await Chat(dispatcher, clock, "9002").say("更正 确认 1")
     assert look(dispatcher, APPLIED) == [("9001", "9002")]
-    spoken = look(dispatcher, "SELECT actor, via, action FROM audit WHERE action LIKE '%更正%' ORDER BY id")
+    spoken = look(dispatcher, "SELECT actor, via, action FROM audit WHERE action LIKE '%更正%' AND outcome = 'done' ORDER BY id")
     assert spoken == [("9001", "cli", "提出更正"), ("9002", "local", "更正题目")]
 
 
@@ -144,7 +144,7 @@ async def test_a_proposal_without_a_name_needs_two_people_in_the_chat(board: Boa
     assert look(dispatcher, APPLIED) == []
     assert "已生效" in await second.say("更正 确认 1")
     assert look(dispatcher, APPLIED) == [("9001", "9002")]
-    spoken = look(dispatcher, "SELECT actor, via, action FROM audit WHERE action LIKE '%更正%' ORDER BY id")
+    spoken = look(dispatcher, "SELECT actor, via, action FROM audit WHERE action LIKE '%更正%' AND outcome = 'done' ORDER BY id")
     assert spoken == [("cli:root", "cli", "提出更正"), ("9001", "local", "具名提出更正"), ("9002", "local", "更正题目")]
 
 

@@ -51,10 +51,11 @@ def boss(dispatcher: Dispatcher, clock: Clock) -> Chat:
 
 
 def rows(chat: Chat) -> dict[str, list[tuple[Any, ...]]]:
-    """Everything that an act of an administrator writes."""
+    """Everything that an act of an administrator writes; that it was refused is a line of the audit beside it."""
 
     def work(session: Session) -> dict[str, list[tuple[Any, ...]]]:
-        return {table: [tuple(row) for row in session.execute(text(f"SELECT * FROM {table} ORDER BY 1"))] for table in TABLES}
+        found = {table: [tuple(row) for row in session.execute(text(f"SELECT * FROM {table} ORDER BY 1"))] for table in TABLES}
+        return {**found, "audit": [line for line in found["audit"] if "refused" not in line]}
 
     return chat.dispatcher.database.read_now(work)
 
