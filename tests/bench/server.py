@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,6 +70,12 @@ async def product(url: str, outbound: str, prepare: Prepare, *, cards: bool = Fa
 
     await run.serve(app, stopping(), announce)
     watching.cancel()
+
+
+def as_served(service: Coroutine[Any, Any, None]) -> None:
+    """Run it in the event loop that `serve` would take: uvloop's where that is installed."""
+    with asyncio.Runner(loop_factory=run.loop_factory()) as runner:
+        runner.run(service)
 
 
 async def _watch_loop(lags: list[float], every: float = 0.01) -> None:
@@ -169,12 +175,12 @@ def main() -> None:
 
 KINDS: dict[str, Callable[[str, str], Any]] = {
     "bare": lambda url, outbound: asyncio.run(aiohttp_app(bare())),
-    "product": lambda url, outbound: asyncio.run(product(url, outbound, lambda app: None)),
-    "echo": lambda url, outbound: asyncio.run(product(url, outbound, answer_without_database)),
-    "hasty": lambda url, outbound: asyncio.run(product(url, outbound, lambda app: None, reply_seconds=0.2)),
-    "push": lambda url, outbound: asyncio.run(product(url, outbound, push_to_each)),
-    "cards": lambda url, outbound: asyncio.run(product(url, outbound, lambda app: None, cards=True)),
-    "cards-unlimited": lambda url, outbound: asyncio.run(product(url, outbound, call_without_limits, cards=True)),
+    "product": lambda url, outbound: as_served(product(url, outbound, lambda app: None)),
+    "echo": lambda url, outbound: as_served(product(url, outbound, answer_without_database)),
+    "hasty": lambda url, outbound: as_served(product(url, outbound, lambda app: None, reply_seconds=0.2)),
+    "push": lambda url, outbound: as_served(product(url, outbound, push_to_each)),
+    "cards": lambda url, outbound: as_served(product(url, outbound, lambda app: None, cards=True)),
+    "cards-unlimited": lambda url, outbound: as_served(product(url, outbound, call_without_limits, cards=True)),
     "naive": lambda url, outbound: asyncio.run(aiohttp_app(peers.naive(url))),
     "wechatpy": lambda url, outbound: asyncio.run(aiohttp_app(peers.wechatpy())),
     "werobot": lambda url, outbound: peers.werobot(partial(told_when_ready, dict)),
