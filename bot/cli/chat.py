@@ -118,8 +118,11 @@ def _read_line() -> str | None:
 
 
 def resolve_choice(last: Reply, words: str) -> tuple[str, str]:
-    """(text, task) of what was typed: a number picks an option of the open question or a command below it; other text is kept."""
-    if words.isascii() and words.isdigit():
+    """(text, task) of what was typed: a number picks an option of the open question or a command below it; other text is kept.
+
+    Below a question that is answered in writing a number is an answer.
+    """
+    if words.isascii() and words.isdigit() and not _is_written(last):
         options = last.card.options if last.card is not None else ()
         number = int(words) - 1
         if last.card is not None and options and not last.card.several and 0 <= number < len(options):
@@ -129,6 +132,11 @@ def resolve_choice(last: Reply, words: str) -> tuple[str, str]:
         if 0 <= (place := number - len(options)) < len(last.buttons):
             return last.buttons[place].say, ""
     return words, ""
+
+
+def _is_written(reply: Reply) -> bool:
+    """Whether what follows is an answer in words or figures: a question without options is open."""
+    return reply.card is not None and not reply.card.options
 
 
 def render_reply(reply: Reply) -> list[str]:
@@ -142,7 +150,10 @@ def render_reply(reply: Reply) -> list[str]:
             lines.append(f"  [cyan]{number})[/cyan] {escape(label)}")
         if reply.card.several:
             lines.append("  （可多选，例如 13 或 AC）")
-    commands = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
+    if _is_written(reply):
+        commands = [f"{escape(button.label)}：发「{escape(button.say)}」" for button in reply.buttons]
+    else:
+        commands = [f"[cyan]{place})[/cyan] {escape(button.label)}" for place, button in enumerate(reply.buttons, number + 1)]
     if commands:
         lines.append("  " + "  ".join(commands))
     return lines

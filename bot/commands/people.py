@@ -27,6 +27,7 @@ from bot.services.study import mistakes
 from bot.storage.files.table_reader import BadTableRows, read_table
 from bot.storage.people import accounts, roster
 from bot.storage.people import leave as people_leave
+from bot.storage.people.leave import KIND_NAMES
 from bot.storage.people.roster import PersonRecord
 from bot.storage.tables.columns import stamp
 
@@ -90,8 +91,8 @@ def record_leave(ctx: Context, text: str) -> Reply:
     person = _find_person(ctx, words[0])
     if len(words) == 1:
         return _leave_reply(ctx, person)
-    kind = "secondment" if words[-1] == "借调" else "leave"
-    words = [word for word in words[1:] if word not in ("借调", "请假", "至", "到")]
+    kind = next((KIND_NAMES[word] for word in words[1:] if word in KIND_NAMES), "leave")
+    words = [word for word in words[1:] if word not in (*KIND_NAMES, "至", "到")]
     if words and words[0] in ("取消", "销假"):
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")
@@ -191,7 +192,9 @@ def issue_codes(act: Act, unit: Annotated[str, ActValue("单位")], lifetime: An
 
 @action(cli="leave import", effect=True)
 def import_leave(
-    act: Act, file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调）、开始、结束")], sheet: SheetName = ""
+    act: Act,
+    file: Annotated[Path, ActValue("文件", "xlsx 或 csv，列：工号、类别（请假/借调，事假、病假、公休等都算请假）、开始、结束")],
+    sheet: SheetName = "",
 ) -> Outcome:
     """导入请假、借调：列出新增、改期和已有的；加 --apply 才写入。重复导入不变。"""
     act.require_whole_agency()

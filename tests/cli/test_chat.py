@@ -96,10 +96,16 @@ async def test_a_terminal_talks_like_any_channel_and_its_numbers_are_buttons(tmp
         (SEVERAL, "14", ("14", "")),
         (Reply("好", buttons=(Option("每日", "每日一练"),)), "1", ("每日", "")),
         (Reply("填空", QuestionCard("s:1:3", "", "几年？")), "1", ("1", "")),
+        (Reply("填空", QuestionCard("s:1:3", "", "几年？"), buttons=(Option("纠错", "题有错"),)), "1", ("1", "")),
     ],
 )
 def test_a_number_is_the_button_it_stands_before_and_else_itself(last: Reply, typed: str, heard: tuple[str, str]) -> None:
     assert resolve_choice(last, typed) == heard
+
+
+def test_below_a_question_answered_in_writing_no_button_has_a_number() -> None:
+    written = Reply("填空", QuestionCard("s:1:3", "", "几年？"), buttons=(Option("纠错", "题有错"),))
+    assert [Text.from_markup(line).plain.strip() for line in render_reply(written)] == ["填空", "几年？", "题有错：发「纠错」"]
 
 
 def test_what_can_be_chosen_has_a_number_and_brackets_stay_brackets() -> None:

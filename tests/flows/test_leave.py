@@ -62,6 +62,13 @@ async def test_leave_is_given_in_the_words_of_a_calendar(boss: Chat) -> None:
     assert "日历上没有 2 月 30 日" in await boss.say("请假 1001 2月30日")
 
 
+@pytest.mark.parametrize(("word", "kind"), [("事假", "leave"), ("病假", "leave"), ("公休", "leave"), ("年休假", "leave"), ("挂职", "secondment")])
+async def test_a_kind_of_leave_goes_by_the_word_of_the_agency(boss: Chat, word: str, kind: str) -> None:
+    assert "2026-03-04 至 2026-03-06" in await boss.say(f"请假 1001 {word} 3月4日 3月6日")
+    assert rows(boss, "SELECT kind FROM absence") == [(kind,)]
+    assert "早已登记" in await boss.say(f"请假 1001 3月4日 3月6日 {word}")
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

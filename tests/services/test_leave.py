@@ -121,4 +121,4 @@ def test_the_command_line_plays_first_and_writes_when_told(
 
     path.write_text(HEAD + "1001,甲,出差,2026-03-04,2026-03-04\n", encoding="utf-8")
     status, out, _ = shell("leave", "import", str(path), "--json")
-    assert (status, json.loads(out)["faults"]) == (1, [{"row": 2, "column": "类别", "reason": "应是 请假或借调"}])
+    assert (status, json.loads(out)["faults"]) == (1, [{"row": 2, "column": "类别", "reason": "应是 请假或借调（事假、病假、公休等都算请假）"}])

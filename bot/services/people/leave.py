@@ -18,7 +18,7 @@ from bot.storage.files import cells
 from bot.storage.files.table import Cell, TableSheet
 from bot.storage.files.table_reader import BadTableRows, RowFault, TableColumn, TableLayout, read_rows, staff_no_column
 from bot.storage.people import leave, roster
-from bot.storage.people.leave import KIND_LABELS, LeaveRecord
+from bot.storage.people.leave import KIND_LABELS, KIND_NAMES, LeaveRecord
 from bot.storage.people.roster import PersonRecord
 from bot.storage.system import audit
 
@@ -151,14 +151,14 @@ def cancel(session: Session, person: PersonRecord, since: date, now: datetime, *
 
 
 MAX_LEAVE = timedelta(days=3 * 366)
-_KINDS_BY_LABEL = {label: kind for kind, label in KIND_LABELS.items()}
 
 
 def _parse_kind(cell: Cell) -> str:
     text = cells.parse_text(cell) if isinstance(cell, str) else ""
-    if text not in _KINDS_BY_LABEL:
-        raise cells.BadCell(f"应是 {'或'.join(_KINDS_BY_LABEL)}" if text or cell == "" else f"这一格不是文字，应是 {'或'.join(_KINDS_BY_LABEL)}")
-    return _KINDS_BY_LABEL[text]
+    if text not in KIND_NAMES:
+        expected = f"应是 {'或'.join(KIND_LABELS.values())}（事假、病假、公休等都算请假）"
+        raise cells.BadCell(expected if text or cell == "" else f"这一格不是文字，{expected}")
+    return KIND_NAMES[text]
 
 
 def _parse_first_day(cell: Cell) -> date:

@@ -14,6 +14,34 @@ from bot.storage.db.query import Query, bind, binds, columns, insert, table
 from bot.storage.tables.people import AbsenceRow
 
 KIND_LABELS = {"leave": "请假", "secondment": "借调"}
+KIND_NAMES = {
+    **{label: kind for kind, label in KIND_LABELS.items()},
+    **dict.fromkeys(
+        (
+            "事假",
+            "病假",
+            "公休",
+            "公休假",
+            "年假",
+            "年休假",
+            "带薪年休假",
+            "产假",
+            "陪产假",
+            "护理假",
+            "育儿假",
+            "婚假",
+            "丧假",
+            "探亲假",
+            "工伤假",
+            "补休",
+            "调休",
+            "休假",
+        ),
+        "leave",
+    ),
+    **dict.fromkeys(("借用", "抽调", "挂职"), "secondment"),
+}
+"""What agencies call the two kinds in their own sheets and words."""
 
 _absences = table(AbsenceRow)
 
