@@ -285,7 +285,7 @@ def test_a_database_that_others_can_read_is_said(clinic: Clinic, tmp_path: Path)
 
 def test_a_trigger_that_somebody_dropped_is_a_fault(any_clinic: Clinic) -> None:
     if is_sqlite(any_clinic.database.engine):
-        statements = ("DROP TRIGGER ledger_refuses_update", "DROP TRIGGER ledger_refuses_delete")
+        statements: tuple[str, ...] = ("DROP TRIGGER ledger_refuses_update", "DROP TRIGGER ledger_refuses_delete")
         restored: tuple[str, ...] = ()
     else:
         statements = ("ALTER TABLE ledger DISABLE TRIGGER USER",)
