@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from bot.domain.activity import FORMS, ONLINE, DutyLine, duty_state, spread_days
+from bot.domain.activity import FORM_NAMES, FORMS, ONLINE, DutyLine, duty_state, spread_days
 from bot.domain.calendar import last_day_of_month
 from bot.domain.campaign.campaign import Author
 from bot.domain.campaign.content import CampaignContent
@@ -326,6 +326,8 @@ def _parse_laws(cell: Cell, library: Library) -> str:
 
 def _parse_form(cell: Cell, new_forms: frozenset[str]) -> str:
     form = cells.parse_text(cell)
+    if form not in new_forms:
+        form = FORM_NAMES.get(form, form)
     if form not in FORMS and form not in new_forms:
         near = difflib.get_close_matches(form, FORMS, n=1, cutoff=0.4)
         hint = f"，是不是「{near[0]}」？" if near else "。"

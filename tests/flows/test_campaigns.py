@@ -274,3 +274,18 @@ async def test_in_december_every_administrator_is_told_once_that_next_year_is_mi
     )
     assert told == [("系统提醒：放假安排", 2)]
     assert "⚠ 2027 年的放假安排还没有公布或录入" in await admin.say("活动")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "推送 全员 内容：请学习《职务处分法》",
+        "推送 全员 投票：先学哪一部/监察法/公职人员职务处分法",
+        "活动 新建 职务处分法学习月；每个工作日 10:00；全员；每日",
+        "考试 新建 职务处分法考试；2026-03-10 09:00 至 11:00；全员；单选 4×2；30 分钟；及格 60%",
+    ],
+)
+async def test_a_law_that_does_not_exist_goes_out_under_no_name(admin: Chat, words: str) -> None:
+    assert "应为《中华人民共和国公职人员政务处分法》" in await admin.say(words)
+    assert rows(admin, "SELECT COUNT(*) FROM campaign") == [(0,)]
+    assert rows(admin, "SELECT COUNT(*) FROM exam") == [(0,)]

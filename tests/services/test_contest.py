@@ -374,6 +374,7 @@ def test_what_is_open_is_not_changed_any_more(field: Field) -> None:
         (replace(PLAN, closes_at=NOW), "截止时间要在开始时间之后"),
         (replace(PLAN, names=("没有的法",)), "没有叫「没有的法」"),
         (replace(PLAN, rules=ContestRules(size=100), names=("监察法",)), "不够一套 100 题"),
+        (replace(PLAN, name="职务处分法知识赛"), "应为《中华人民共和国公职人员政务处分法》"),
         (replace(PLAN, name=""), "1 到 80 个字"),
         (replace(PLAN, form="lottery"), "竞赛形式"),
         (replace(PLAN, audience=UnitIs("没有的处")), "没有「没有的处」这个单位"),

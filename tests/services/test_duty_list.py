@@ -192,6 +192,19 @@ def test_in_july_administrators_are_told_once(office: Office) -> None:
     assert "某局/办公室：4 项都没有开展（联络员 学员甲）" in str(told[0][0])
 
 
+@pytest.mark.parametrize(("word", "form"), [("讲座", "专题讲座"), ("集中学法", "集中学习"), ("参观", "参观学习"), ("旁听", "旁听庭审")])
+def test_a_form_goes_by_the_word_of_the_agency(office: Office, word: str, form: str) -> None:
+    row = list(SEVEN[0])
+    row[2] = word
+    assert [line.form for line in office.read([tuple(row)])] == [form]
+
+
+def test_a_form_that_was_named_as_new_stays_what_it_is_called(office: Office) -> None:
+    row = list(SEVEN[0])
+    row[2] = "讲座"
+    assert [line.form for line in office.read([tuple(row)], "讲座")] == ["讲座"]
+
+
 @pytest.mark.parametrize(
     ("place", "wrong", "column", "reason"),
     [

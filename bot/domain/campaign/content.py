@@ -85,7 +85,9 @@ def content_from_json(stored: Mapping[str, Any]) -> CampaignContent:
 
 
 def content_faults(content: CampaignContent, library: Library) -> str:
-    """What of it the library does not have, in a sentence; empty when all is there."""
+    """What of it the library does not have, or calls by another name, in a sentence; empty when all is there."""
+    if fault := library.misnomer_fault(content.title, content.text, *content.options):
+        return fault
     missing = [lesson for lesson in (content.lesson, *content.lessons) if lesson and lesson not in library.lessons]
     return f"没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。" if missing else ""
 

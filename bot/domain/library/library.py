@@ -158,6 +158,11 @@ class Library:
         """The law that a wrong name is taken to mean; None when the name is not a known misnomer."""
         return self._misnomers.get(fold_name(name))
 
+    def misnomer_fault(self, *texts: str) -> str:
+        """A sentence on the first misnomer that stands in texts which are about to be shown to people; empty where none does."""
+        folded = "\n".join(map(fold_name, texts))
+        return next((f"名称不对：没有《{wrong}》，应为《{law.title}》。" for wrong, law in self._misnomers.items() if wrong in folded), "")
+
     def resolve_set(self, name: str) -> LawSet | None:
         return self._set_names.get(fold_name(name))
 

@@ -109,6 +109,8 @@ def create(
     title = campaign_content.clean_content(name).replace("\n", " ")
     if not 1 <= len(title) <= 80:
         raise Refusal("活动名称应为 1 到 80 个字。")
+    if fault := catalog.library.misnomer_fault(title):
+        raise Refusal(fault)
     _require_missed_rule(missed)
     if fault := campaign_content.content_faults(content, catalog.library):
         raise Refusal(fault)
@@ -266,6 +268,8 @@ def change(session: Session, catalog: Catalog, author: Author, campaign_id: int,
     _require_missed_rule(changed.get("missed", campaign.missed))
     if "audience" in changed:
         changed["audience"] = reachable_audience(session, author, changed["audience"])
+    if fault := catalog.library.misnomer_fault(changed.get("name", "")):
+        raise Refusal(fault)
     content: CampaignContent = changed.get("content", campaign.content)
     schedule: Schedule = changed.get("schedule", campaign.schedule)
     if content.kind == "series" and schedule.kind != "series":
