@@ -27,7 +27,6 @@ from bot.services.study import mistakes
 from bot.storage.files.table_reader import BadTableRows, read_table
 from bot.storage.people import accounts, roster
 from bot.storage.people import leave as people_leave
-from bot.storage.people.leave import KIND_NAMES
 from bot.storage.people.roster import PersonRecord
 from bot.storage.tables.columns import stamp
 
@@ -91,8 +90,8 @@ def record_leave(ctx: Context, text: str) -> Reply:
     person = _find_person(ctx, words[0])
     if len(words) == 1:
         return _leave_reply(ctx, person)
-    kind = next((KIND_NAMES[word] for word in words[1:] if word in KIND_NAMES), "leave")
-    words = [word for word in words[1:] if word not in (*KIND_NAMES, "至", "到")]
+    kind = next((people_leave.KIND_NAMES[word] for word in words[1:] if word in people_leave.KIND_NAMES), "leave")
+    words = [word for word in words[1:] if word not in (*people_leave.KIND_NAMES, "至", "到")]
     if words and words[0] in ("取消", "销假"):
         if len(words) != 2:
             raise Refusal(f"请写明从哪天开始的那一次，例如「请假 {person.staff_no} 取消 2026-03-04」。")

@@ -289,3 +289,13 @@ async def test_a_law_that_does_not_exist_goes_out_under_no_name(admin: Chat, wor
     assert "应为《中华人民共和国公职人员政务处分法》" in await admin.say(words)
     assert rows(admin, "SELECT COUNT(*) FROM campaign") == [(0,)]
     assert rows(admin, "SELECT COUNT(*) FROM exam") == [(0,)]
+
+
+async def test_what_was_written_under_a_wrong_name_before_can_still_be_given_its_clause(admin: Chat) -> None:
+    n = number_in(await admin.say("活动 新建 学习月；2026-03-05 09:00；全员；通知 请学习监察法"))
+    older = "UPDATE campaign SET name = '职务处分法学习月', content = REPLACE(content, '监察法', '职务处分法')"
+    admin.dispatcher.database.write_now(lambda session: session.execute(text(older)))
+    assert "依据：要点第五条" in await admin.say(f"活动 改 {n} 依据=要点第五条")
+    assert "职务处分法" in str(rows(admin, "SELECT content FROM campaign"))
+    for words in ("名称=职务处分法月", "内容=通知 请先学习职务处分法"):
+        assert "应为《中华人民共和国公职人员政务处分法》" in await admin.say(f"活动 改 {n} {words}")

@@ -20,6 +20,7 @@ LETTERS = "ABCDEF"
 CORRECTION, NUDGE = NUMBERED_TARGETS = ("更正", "催学")
 """Targets of personal texts that are about something with a number: a correction; a campaign, or 0 for the hours of the year."""
 MAX_TEXT_LENGTH = 1500
+MAX_TITLE_LENGTH = 80
 MAX_PARTS = 200
 STUDY_BUTTONS = (Option("学习", "学习"), Option("我的学时", "我的学时"))
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -62,7 +63,12 @@ class CampaignContent:
             "notice": bool(self.text),
             "invitation": bool(self.target),
         }
-        if self.kind not in CONTENT_KINDS or not needed.get(self.kind, True) or len(self.text) > MAX_TEXT_LENGTH or len(self.title) > 80:
+        if (
+            self.kind not in CONTENT_KINDS
+            or not needed.get(self.kind, True)
+            or len(self.text) > MAX_TEXT_LENGTH
+            or len(self.title) > MAX_TITLE_LENGTH
+        ):
             raise ValueError(f"not a content: {self.kind}")
 
 
@@ -85,11 +91,14 @@ def content_from_json(stored: Mapping[str, Any]) -> CampaignContent:
 
 
 def content_faults(content: CampaignContent, library: Library) -> str:
-    """What of it the library does not have, or calls by another name, in a sentence; empty when all is there."""
-    if fault := library.misnomer_fault(content.title, content.text, *content.options):
-        return fault
+    """What of it the library does not have, in a sentence; empty when all is there."""
     missing = [lesson for lesson in (content.lesson, *content.lessons) if lesson and lesson not in library.lessons]
     return f"没有课程 {'、'.join(missing[:5])}，发送「学习 目录」看全部课程。" if missing else ""
+
+
+def content_texts(content: CampaignContent) -> tuple[str, ...]:
+    """What of it is an administrator's own words."""
+    return content.title, content.text, *content.options
 
 
 def content_of_part(content: CampaignContent, part: int) -> CampaignContent:
@@ -166,6 +175,16 @@ _CONTENT_PATTERN = re.compile(r"\s*(每日(?:一练)?|课程?|学习|连载|系�
 def clean_content(text: str) -> str:
     """What an administrator wrote for others to read: no characters that cannot be seen, no @ that a platform would take for a call."""
     return _CONTROL_CHARACTERS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).replace("@", "＠").strip()
+
+
+def clean_title(typed: str, kind: str, library: Library) -> str:
+    """The name of a campaign, an exam or a contest (`kind` as people call it), on one line. Raises `Refusal` for its length and a misnamed law."""
+    title = clean_content(typed).replace("\n", " ")
+    if not 1 <= len(title) <= MAX_TITLE_LENGTH:
+        raise Refusal(f"{kind}名称应为 1 到 {MAX_TITLE_LENGTH} 个字。")
+    if fault := library.misnomer_fault(title):
+        raise Refusal(fault)
+    return title
 
 
 def parse_content(typed: str, library: Library) -> CampaignContent:

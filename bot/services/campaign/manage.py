@@ -13,7 +13,7 @@ from sqlmodel import Session
 from bot.domain.calendar import Calendar, UnknownYear
 from bot.domain.campaign import content as campaign_content
 from bot.domain.campaign.campaign import MISSED_LABELS, STATE_LABELS, Author, Campaign, CampaignPreview, dated_items, pack_item_content
-from bot.domain.campaign.content import CampaignContent, content_faults
+from bot.domain.campaign.content import CampaignContent, content_faults, content_texts
 from bot.domain.campaign.schedule import LAW_DAYS, Schedule, describe_schedule, due_between, next_due, without_date, without_series
 from bot.domain.library.library import LawDayPack, PackItem
 from bot.domain.message import Refusal
@@ -106,13 +106,9 @@ def create(
     delivery: dict[str, Any] | None = None,
 ) -> int:
     """A draft; nothing is sent before `start`. Raises `Refusal` for names and lessons that do not exist."""
-    title = campaign_content.clean_content(name).replace("\n", " ")
-    if not 1 <= len(title) <= 80:
-        raise Refusal("活动名称应为 1 到 80 个字。")
-    if fault := catalog.library.misnomer_fault(title):
-        raise Refusal(fault)
+    title = campaign_content.clean_title(name, "活动", catalog.library)
     _require_missed_rule(missed)
-    if fault := campaign_content.content_faults(content, catalog.library):
+    if fault := catalog.library.misnomer_fault(*content_texts(content)) or campaign_content.content_faults(content, catalog.library):
         raise Refusal(fault)
     if (schedule.kind == "series") != (content.kind == "series"):
         schedule = _as_series(schedule) if content.kind == "series" else without_series(schedule)
@@ -268,7 +264,9 @@ def change(session: Session, catalog: Catalog, author: Author, campaign_id: int,
     _require_missed_rule(changed.get("missed", campaign.missed))
     if "audience" in changed:
         changed["audience"] = reachable_audience(session, author, changed["audience"])
-    if fault := catalog.library.misnomer_fault(changed.get("name", "")):
+    # What was written before stays as it is: a clause can be given to it as well.
+    written = (changed.get("name", ""), *(content_texts(changed["content"]) if "content" in changed else ()))
+    if fault := catalog.library.misnomer_fault(*written):
         raise Refusal(fault)
     content: CampaignContent = changed.get("content", campaign.content)
     schedule: Schedule = changed.get("schedule", campaign.schedule)

@@ -43,13 +43,9 @@ def list_contests(session: Session, author: Author) -> list[Contest]:
 
 def validate_plan(session: Session, catalog: Catalog, author: Author, plan: ContestPlan) -> ContestPlan:
     """The plan with its audience in full unit names, limited to what the author reaches. Raises `Refusal` for a plan that cannot be carried out."""
-    name = content.clean_content(plan.name).replace("\n", " ")
     if plan.form not in FORM_LABELS:
         raise Refusal(f"竞赛形式只能是 {'、'.join(FORM_LABELS)}。")
-    if not 1 <= len(name) <= 80:
-        raise Refusal("竞赛名称应为 1 到 80 个字。")
-    if fault := catalog.library.misnomer_fault(name):
-        raise Refusal(fault)
+    name = content.clean_title(plan.name, "竞赛", catalog.library)
     if plan.form == "windowed":
         if plan.opens_at is None or plan.closes_at is None:
             raise Refusal("限时竞赛要写开始和截止时间，例如 2026-07-01 09:00 到 2026-07-08 18:00。")

@@ -81,11 +81,7 @@ def list_exams(session: Session, author: Author) -> list[Exam]:
 
 def validate(session: Session, catalog: Catalog, author: Author, wanted: WantedExam, now: datetime) -> WantedExam:
     """`wanted` with full unit names and an audience within the author's units. Raises `Refusal` for what is not possible."""
-    name = campaign_content.clean_content(wanted.name).replace("\n", " ")
-    if not 1 <= len(name) <= 80:
-        raise Refusal("考试名称应为 1 到 80 个字。")
-    if fault := catalog.library.misnomer_fault(name):
-        raise Refusal(fault)
+    name = campaign_content.clean_title(wanted.name, "考试", catalog.library)
     if wanted.closes_at <= max(wanted.opens_at, now):
         raise Refusal("截止时间应晚于开放时间，也应晚于现在。")
     if missing := [lesson for lesson in wanted.gate.lessons if lesson not in catalog.library.lessons]:

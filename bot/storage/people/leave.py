@@ -15,32 +15,10 @@ from bot.storage.tables.people import AbsenceRow
 
 KIND_LABELS = {"leave": "请假", "secondment": "借调"}
 KIND_NAMES = {
-    **{label: kind for kind, label in KIND_LABELS.items()},
-    **dict.fromkeys(
-        (
-            "事假",
-            "病假",
-            "公休",
-            "公休假",
-            "年假",
-            "年休假",
-            "带薪年休假",
-            "产假",
-            "陪产假",
-            "护理假",
-            "育儿假",
-            "婚假",
-            "丧假",
-            "探亲假",
-            "工伤假",
-            "补休",
-            "调休",
-            "休假",
-        ),
-        "leave",
-    ),
-    **dict.fromkeys(("借用", "抽调", "挂职"), "secondment"),
-}
+    "请假": "leave", "事假": "leave", "病假": "leave", "公休": "leave", "公休假": "leave", "年假": "leave", "年休假": "leave", "带薪年休假": "leave",
+    "产假": "leave", "陪产假": "leave", "护理假": "leave", "育儿假": "leave", "婚假": "leave", "丧假": "leave", "探亲假": "leave", "工伤假": "leave",
+    "补休": "leave", "调休": "leave", "休假": "leave", "借调": "secondment", "借用": "secondment", "抽调": "secondment", "挂职": "secondment",
+}  # fmt: skip
 """What agencies call the two kinds in their own sheets and words."""
 
 _absences = table(AbsenceRow)

@@ -52,7 +52,7 @@ class MomentType(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:
-        return None if value is None else stamp(value)
+        return _stamp_or_none(value)
 
     def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:
         return None if value is None else moment(value)
@@ -76,7 +76,7 @@ class DayType(TypeDecorator[date]):
     cache_ok = True
 
     def process_bind_param(self, value: date | None, dialect: Any) -> str | None:
-        return None if value is None else value.isoformat()
+        return _day_text(value)
 
     def process_result_value(self, value: str | None, dialect: Any) -> date | None:
         return None if value is None else date.fromisoformat(value)
@@ -96,7 +96,7 @@ class FlagType(TypeDecorator[bool]):
     cache_ok = True
 
     def process_bind_param(self, value: bool | None, dialect: Any) -> int | None:
-        return None if value is None else int(value)
+        return _NUMBERS[value]
 
     def process_result_value(self, value: int | None, dialect: Any) -> bool | None:
         return _FLAGS[value]
